@@ -27,15 +27,38 @@ export default tseslint.config(
   {
     files: ['src/**/*.ts'],
     ignores: ['src/lib/etcd/**'],
-    rules: {'no-restricted-imports': ['error', {patterns: [{regex: etcd3, message: 'Only src/lib/etcd speaks to etcd3.'}]}]},
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {patterns: [{regex: etcd3, message: 'Only src/lib/etcd speaks to etcd3.'}]},
+      ],
+    },
   },
-  outside('core', `${frameworks}|^node:(?!util)|/(etcd|local|child|config|output|handle|commands)/`, 'core is pure: ports only.'),
-  outside('etcd', '^(@oclif/|ora$|inquirer$|@inquirer/)|/(child|config|output|handle|commands)/', 'etcd implements ports of core, nothing else.'),
+  outside(
+    'core',
+    `${frameworks}|^node:(?!util)|/(etcd|local|child|config|output|handle|commands)/`,
+    'core is pure: ports only.',
+  ),
+  outside(
+    'etcd',
+    '^(@oclif/|ora$|inquirer$|@inquirer/)|/(child|config|output|handle|commands)/',
+    'etcd implements ports of core, nothing else.',
+  ),
   outside('child', `${frameworks}|/(etcd|local|output|config|commands)/`, 'child knows core only.'),
   outside('config', `${etcd3}|^ora$|/(etcd|local|child|output|commands)/`, 'config knows core only.'),
   outside('output', `${etcd3}|^@oclif/|/(etcd|local|child|config|commands)/`, 'output knows core only.'),
   {
     files: ['src/lib/core/**/*.ts'],
-    rules: {'no-restricted-globals': ['error', 'process', 'setTimeout', 'setInterval', 'Date', 'performance']},
+    rules: {
+      'no-restricted-globals': ['error', 'process', 'setTimeout', 'setInterval', 'performance'],
+      'no-restricted-syntax': [
+        'error',
+        {selector: "MemberExpression[object.name='Date']", message: 'Time comes from the clock port.'},
+        {
+          selector: "NewExpression[callee.name='Date'][arguments.length=0]",
+          message: 'Time comes from the clock port.',
+        },
+      ],
+    },
   },
 )

@@ -1,0 +1,71 @@
+/**
+ * Where time comes from. Three clocks, because each lies in its own way: the monotonic clock stands still while the
+ * machine is suspended, boot time counts suspend but is coarse (10 ms on Linux), wall time can be set.
+ */
+export interface TimeSource {
+  /** Milliseconds of the monotonic clock; never steps, does not count suspend. */
+  monotonicMs(): number
+  /** Milliseconds since boot, suspend included. */
+  bootMs(): number
+  /** Milliseconds since the epoch; may step either way. */
+  wallMs(): number
+  /** Calls `wake` once, `delayMs` of monotonic time from now, and returns what cancels that. */
+  schedule(delayMs: number, wake: () => void): () => void
+}
+
+/** The longest sleep without a look at the clock: timers do not count suspend, so a deadline is looked at every second. */
+const longestSleepMs = 1000
+
+/** Elapsed time as the lease protocol needs it: the larger of monotonic and boot time, so that a suspend counts. */
+export class Clock {
+  readonly #source: TimeSource
+  readonly #monotonicStartMs: number
+  readonly #bootStartMs: number
+
+  constructor(source: TimeSource) {
+    this.#source = source
+    this.#monotonicStartMs = source.monotonicMs()
+    this.#bootStartMs = source.bootMs()
+  }
+
+  /** Milliseconds since this clock was made; never goes back. All `...AtMs` in core are readings of this. */
+  elapsedMs(): number {
+    return Math.max(
+      this.#source.monotonicMs() - this.#monotonicStartMs,
+      this.#source.bootMs() - this.#bootStartMs,
+    )
+  }
+
+  /** Milliseconds since the epoch: for people, and as a hint that time passed which the other clocks did not see. */
+  wallMs(): number {
+    return this.#source.wallMs()
+  }
+
+  /** Calls `wake` once after `delayMs` of monotonic time; the function returned cancels it. */
+  schedule(delayMs: number, wake: () => void): () => void {
+    return this.#source.schedule(delayMs, wake)
+  }
+
+  /** Resolves when `atMs` has come, looking again every second; rejects with `signal.reason` when that is aborted. */
+  async sleepUntil(atMs: number, signal?: AbortSignal): Promise<void> {
+    for (let leftMs = atMs - this.elapsedMs(); leftMs > 0; leftMs = atMs - this.elapsedMs()) {
+      await this.#pause(Math.min(leftMs, longestSleepMs), signal)
+    }
+    signal?.throwIfAborted()
+  }
+
+  #pause(delayMs: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        cancel()
+        reject(signal?.reason as Error)
+      }
+      const cancel = this.#source.schedule(delayMs, () => {
+        signal?.removeEventListener('abort', onAbort)
+        resolve()
+      })
+      if (signal?.aborted === true) onAbort()
+      else signal?.addEventListener('abort', onAbort, {once: true})
+    })
+  }
+}

@@ -1,0 +1,227 @@
+import type {Clock} from './clock.ts'
+import {LeashError} from './errors.ts'
+import {HeldLock} from './heldLock.ts'
+import type {LeaseId} from './identifiers.ts'
+import {type Limit, withLimit} from './limit.ts'
+import {LiveSession, type SessionNews} from './liveSession.ts'
+import type {LockKeys} from './lockName.ts'
+import {LeaseGone, type LeaseStore} from './ports.ts'
+import {type Admission, type QueueView, admission} from './queue.ts'
+import {type Holder, type Ticket, type TicketAhead, encodeHolder} from './ticket.ts'
+import {type Terms, type Timeline, timeline, ttlToAskSeconds} from './timeline.ts'
+
+/** A lock to take. */
+export interface LockRequest {
+  keys: LockKeys
+  /** The TTL wished for, without the lock-delay. */
+  ttlMs: number
+  terms: Terms
+  /** How long to stand in the queue: not at all, or so long (`Infinity`: for ever). */
+  wait: {kind: 'none'} | {kind: 'upTo'; ms: number}
+  /** How long etcd may stay out of reach before there is a ticket. */
+  connectTimeoutMs: number
+  holder: Omit<Holder, 'since'>
+}
+
+/** What acquiring a lock tells people while it goes on. */
+export type LockNews =
+  | SessionNews
+  /** etcd raised the TTL. */
+  | {kind: 'ttlRaised'; askedMs: number; grantedMs: number}
+  /** We stand in the queue; the details only if `LockPorts.showQueue` asks for them. */
+  | {kind: 'waiting'; ahead?: number; first?: TicketAhead}
+  /** Our lease died while we waited: we queue again, at the end. */
+  | {kind: 'requeued'}
+  /** The last holder vanished: its tree may still be dying. */
+  | {kind: 'settling'; ms: number}
+
+/** What acquiring a lock needs from outside. */
+export interface LockPorts {
+  store: LeaseStore
+  clock: Clock
+  newLeaseId: () => LeaseId
+  tell: (news: LockNews) => void
+  /** Ask etcd, at one more request a time, how long the queue is and who holds the lock. */
+  showQueue: boolean
+}
+
+/** How an attempt at a lock ended. */
+export type Acquisition =
+  | {is: 'held'; lock: HeldLock}
+  /** Somebody holds it, and we were not to wait. */
+  | {is: 'contended'; ahead: TicketAhead}
+  /** The wait ran out. */
+  | {is: 'waitedOut'}
+
+/**
+ * How long a newcomer waits when the last holder vanished. Longer than the slowest deletion-to-empty-tree that was
+ * measured (100 ms of unwatched start and 300 ms for the kill), so that a ticket which etcd took away too early, or
+ * somebody by hand, costs half a second and not an overlap.
+ */
+const settlingMs = 500
+/** How long we try to take back a ticket that we give up. Its lease ends by itself if we fail. */
+const withdrawalLimitMs = 1000
+
+const waitedOut = Symbol('waited out')
+const unreachable = Symbol('unreachable')
+
+/**
+ * Takes a lock: grant, enqueue, wait for the turn. On return the guard band applies: start the child at once, and call
+ * `lock.childStarted()`.
+ *
+ * @param signal gives up: the ticket is withdrawn, and the promise rejects with `signal.reason`
+ * @throws LeashError `unavailable` if etcd was out of reach for `connectTimeoutMs` before a ticket existed, `permission`
+ *   if it refuses, `usage` if the timeline does not fit the TTL that it granted
+ */
+export async function acquire(
+  request: LockRequest,
+  ports: LockPorts,
+  signal: AbortSignal,
+): Promise<Acquisition> {
+  const startedAtMs = ports.clock.elapsedMs()
+  const waitMs = request.wait.kind === 'none' ? request.connectTimeoutMs : request.wait.ms
+  const patience = {
+    atMs: startedAtMs + waitMs,
+    reason: request.wait.kind === 'none' ? unreachable : waitedOut,
+  }
+  try {
+    return await withLimit(ports.clock, patience, signal, async (patient) => {
+      const connectByMs = startedAtMs + Math.min(request.connectTimeoutMs, waitMs)
+      for (
+        let limit = {atMs: connectByMs, reason: unreachable};
+        ;
+        limit = {atMs: Infinity, reason: unreachable}
+      ) {
+        const acquisition = await takeTicket(request, ports, limit, patient)
+        if (acquisition !== 'requeue') return acquisition
+        ports.tell({kind: 'requeued'})
+      }
+    })
+  } catch (error) {
+    if (error === waitedOut) return {is: 'waitedOut'}
+    if (error !== unreachable) throw error
+    const cause = ports.store.lastFailure ?? 'no answer'
+    throw new LeashError(
+      'unavailable',
+      `etcd cannot be reached: ${cause}`,
+      'check the endpoints and the network',
+    )
+  }
+}
+
+/** One ticket's way from grant to admission. Whatever ends it without the lock takes the ticket back. */
+async function takeTicket(
+  request: LockRequest,
+  ports: LockPorts,
+  connecting: Limit,
+  signal: AbortSignal,
+): Promise<Acquisition | 'requeue'> {
+  const lease = ports.newLeaseId()
+  try {
+    const acquisition = await holdTicket(lease, request, ports, connecting, signal)
+    if (acquisition === 'requeue' || acquisition.is !== 'held') await withdraw(lease, ports)
+    return acquisition
+  } catch (error) {
+    await withdraw(lease, ports)
+    if (error instanceof LeaseGone) return 'requeue'
+    throw error
+  }
+}
+
+async function holdTicket(
+  lease: LeaseId,
+  request: LockRequest,
+  ports: LockPorts,
+  connecting: Limit,
+  signal: AbortSignal,
+): Promise<Acquisition | 'requeue'> {
+  const {granted, view} = await withLimit(ports.clock, connecting, signal, (limited) =>
+    enqueue(lease, request, ports, limited),
+  )
+  const first = admission(view)
+  if (first.is === 'contended') return first
+  if (first.is === 'absent') return 'requeue'
+  const {ticket} = first
+  const session = new LiveSession({...ports, ticket, terms: request.terms}, granted)
+  try {
+    const turn = AbortSignal.any([signal, session.lost])
+    const admitted = await awaitTurn(first, view, request.keys, ports, turn)
+    await prepareStart(admitted.predecessorVanished, ports, session, turn)
+    const marked = first.is === 'admitted'
+    return {is: 'held', lock: new HeldLock({...ports, keys: request.keys, session, ticket, marked})}
+  } catch (error) {
+    session.close()
+    if (session.lost.aborted && !signal.aborted) return 'requeue'
+    throw error
+  }
+}
+
+async function enqueue(
+  lease: LeaseId,
+  {keys, ttlMs, terms, wait, holder}: LockRequest,
+  {store, clock, tell}: LockPorts,
+  signal: AbortSignal,
+): Promise<{granted: {sentAtMs: number; timeline: Timeline}; view: QueueView}> {
+  const askedSeconds = ttlToAskSeconds(ttlMs, terms.lockDelayMs)
+  const grant = await store.grant(lease, askedSeconds, signal)
+  if (grant.ttlMs > askedSeconds * 1000) {
+    tell({kind: 'ttlRaised', askedMs: ttlMs, grantedMs: grant.ttlMs - terms.lockDelayMs})
+  }
+  const granted = {sentAtMs: grant.sentAtMs, timeline: timeline(grant.ttlMs, terms)}
+  const value = encodeHolder({...holder, since: new Date(clock.wallMs()).toISOString()})
+  const view = await store.enqueue({...keys, lease, value, onlyIfNobody: wait.kind === 'none'}, signal)
+  return {granted, view}
+}
+
+/** Waits until nobody is ahead. The watch only wakes us up; a linearizable read decides. */
+async function awaitTurn(
+  first: Admission & {is: 'admitted' | 'behind'},
+  firstView: QueueView,
+  keys: LockKeys,
+  ports: LockPorts,
+  signal: AbortSignal,
+): Promise<Admission & {is: 'admitted'}> {
+  const {store} = ports
+  const {ticket} = first
+  let now: Admission = first
+  let view = firstView
+  while (now.is !== 'admitted') {
+    // Our own ticket is gone, and we know it before the next renewal does.
+    if (now.is !== 'behind') throw new LeaseGone()
+    await tellQueue(ticket, keys, ports, signal)
+    await store.deletion(now.ahead.key, view.revision, signal)
+    view = await store.look(ticket, keys, signal)
+    now = admission(view)
+  }
+  return now
+}
+
+async function tellQueue(
+  ticket: Ticket,
+  keys: LockKeys,
+  ports: LockPorts,
+  signal: AbortSignal,
+): Promise<void> {
+  const queue = ports.showQueue ? await ports.store.peek(ticket, keys.queuePrefix, signal) : {}
+  ports.tell({kind: 'waiting', ...queue})
+}
+
+/** Lets a vanished predecessor's tree die, and sees to it that enough of the lease is left for a child to start. */
+async function prepareStart(
+  predecessorVanished: boolean,
+  {clock, tell}: LockPorts,
+  session: LiveSession,
+  signal: AbortSignal,
+): Promise<void> {
+  if (predecessorVanished) {
+    tell({kind: 'settling', ms: settlingMs})
+    await clock.sleepUntil(clock.elapsedMs() + settlingMs, signal)
+    await session.confirmNow(signal)
+  }
+  while (!session.guard()) await session.confirmNow(signal)
+}
+
+async function withdraw(lease: LeaseId, {store, clock}: LockPorts): Promise<void> {
+  const limit = {atMs: clock.elapsedMs() + withdrawalLimitMs, reason: unreachable}
+  await withLimit(clock, limit, undefined, (signal) => store.revoke(lease, signal)).catch(() => {})
+}

@@ -1,0 +1,50 @@
+import {type LeaseId, type Revision, leaseHex} from './identifiers.ts'
+
+/** Who stands in a queue, for people: written into the value of a lock's ticket, which etcd's Go clients never read. */
+export interface Holder {
+  host: string
+  user: string
+  pid: number
+  /** When the ticket was put, ISO 8601, by the holder's wall clock. */
+  since: string
+}
+
+/** Our ticket as etcd confirmed it. */
+export interface Ticket {
+  key: string
+  lease: LeaseId
+  createRevision: Revision
+}
+
+/** A ticket that stands before ours. */
+export interface TicketAhead {
+  key: string
+  createRevision: Revision
+  /** Absent for a ticket of another program, or one that we cannot read. */
+  holder?: Holder
+}
+
+/** The ticket's value. No argv: command lines hold secrets more often than people think. */
+export function encodeHolder(holder: Holder): string {
+  return JSON.stringify(holder)
+}
+
+/** Reads a ticket's value; anything that we did not write, or cannot trust to be text, is no holder. */
+export function decodeHolder(value: string): Holder | undefined {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(value)
+  } catch {
+    return undefined
+  }
+  if (typeof parsed !== 'object' || parsed === null) return undefined
+  const {host, user, pid, since} = parsed as Record<string, unknown>
+  if (typeof host !== 'string' || typeof user !== 'string') return undefined
+  if (typeof pid !== 'number' || typeof since !== 'string') return undefined
+  return {host, user, pid, since}
+}
+
+/** The value of the mark: whose hold it stands for. */
+export function markValue(lease: LeaseId): string {
+  return leaseHex(lease)
+}

@@ -1,0 +1,120 @@
+import type {Clock} from '../core/clock.ts'
+import {withLimit} from '../core/limit.ts'
+import {type Failure, classify, toError} from './failure.ts'
+import type {Member} from './member.ts'
+
+/** Long enough for a slow disk's fsync, short enough to try two members within any connect timeout that makes sense. */
+const firstAttemptMs = 1000
+/** A member that is slow, not dead, must be able to answer at last. */
+const longestAttemptMs = 5000
+const firstPauseMs = 50
+/** Not longer: when etcd comes back, scripts wait for us. */
+const longestPauseMs = 1000
+
+const attemptOver = Symbol('attempt over')
+
+/** What an attempt needs to know beside its member: `repeated` when an earlier one's outcome is unknown. */
+export interface Attempt {
+  member: Member
+  signal: AbortSignal
+  repeated: boolean
+}
+
+/**
+ * Which member is asked, how long it may take, and what is tried again. Members are asked in the order given, beginning
+ * with the last one that answered. Every call of leash is a read or idempotent by construction, so every transient
+ * failure is retried, until the caller's signal is aborted.
+ */
+export class CallPolicy {
+  readonly #members: readonly [Member, ...Member[]]
+  readonly #clock: Clock
+  #preferred = 0
+  #lastFailure: string | undefined
+
+  constructor(members: readonly [Member, ...Member[]], clock: Clock) {
+    this.#members = members
+    this.#clock = clock
+  }
+
+  /** Why the latest attempt that failed did so. */
+  get lastFailure(): string | undefined {
+    return this.#lastFailure
+  }
+
+  /** The member to ask first, and who else is there. */
+  get members(): readonly [Member, ...Member[]] {
+    const [first, ...rest] = [
+      ...this.#members.slice(this.#preferred),
+      ...this.#members.slice(0, this.#preferred),
+    ]
+    return [first ?? this.#members[0], ...rest]
+  }
+
+  /**
+   * @param recover turns a failure into an answer, or leaves it (undefined)
+   * @throws what `signal` was aborted with; `LeaseGone`; `LeashError` for what a retry cannot mend
+   */
+  async call<Answer>(
+    signal: AbortSignal,
+    attempt: (attempt: Attempt) => Promise<Answer>,
+    recover?: (failure: Failure) => Answer | undefined,
+  ): Promise<Answer> {
+    for (let tries = 0; ; tries++) {
+      const member = this.members[0]
+      const atMs =
+        this.#clock.elapsedMs() + Math.min(firstAttemptMs * 2 ** Math.floor(tries / 2), longestAttemptMs)
+      try {
+        return await this.attempt(member, atMs, signal, (limited) =>
+          attempt({member, signal: limited, repeated: tries > 0}),
+        )
+      } catch (error) {
+        if (signal.aborted) throw error
+        const failure = this.noteFailure(error, member)
+        const recovered = recover?.(failure)
+        if (recovered !== undefined) return recovered
+        if (failure.is !== 'transient') throw toError(failure)
+      }
+      await this.#pause(tries, signal)
+    }
+  }
+
+  /** One attempt until `atMs`; a member that answers becomes the preferred one, one that does not is reconnected. */
+  async attempt<Answer>(
+    member: Member,
+    atMs: number,
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<Answer>,
+  ): Promise<Answer> {
+    try {
+      const answer = await withLimit(this.#clock, {atMs, reason: attemptOver}, signal, work)
+      this.#preferred = this.#members.indexOf(member)
+      return answer
+    } catch (error) {
+      if (error === attemptOver) member.reset()
+      throw error
+    }
+  }
+
+  /** Remembers a failure for messages, and asks another member next if this one was the preferred. */
+  noteFailure(error: unknown, member: Member): Failure {
+    const failure: Failure =
+      error === attemptOver
+        ? {is: 'transient', reason: `${member.endpoint}: no answer in time`}
+        : classify(error, member.endpoint)
+    if (failure.is === 'transient') {
+      this.#lastFailure = failure.reason
+      if (this.members[0] === member) this.#preferred = (this.#preferred + 1) % this.#members.length
+    }
+    return failure
+  }
+
+  /** Within a round the next member is asked at once; between rounds a jittered pause doubles. */
+  async #pause(tries: number, signal: AbortSignal): Promise<void> {
+    const round = Math.floor(tries / this.#members.length)
+    const roundOver = (tries + 1) % this.#members.length === 0
+    const pauseMs = roundOver
+      ? Math.min(firstPauseMs * 2 ** round, longestPauseMs) * (0.5 + Math.random() / 2)
+      : 0
+    await this.#clock.sleepUntil(this.#clock.elapsedMs() + pauseMs, signal)
+  }
+}

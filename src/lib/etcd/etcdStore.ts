@@ -1,0 +1,110 @@
+import type {ILeaseGrantResponse, ITxnRequest, ITxnResponse} from 'etcd3'
+import type {Clock} from '../core/clock.ts'
+import type {LeaseId, Revision} from '../core/identifiers.ts'
+import type {Dequeue, Enqueue, Granted, LeaseStore, RenewalEvidence} from '../core/ports.ts'
+import type {QueueView} from '../core/queue.ts'
+import type {Ticket, TicketAhead} from '../core/ticket.ts'
+import {CallPolicy} from './callPolicy.ts'
+import {deletionWatch} from './deletionWatch.ts'
+import {Member} from './member.ts'
+import {hedgedRenewal} from './renewal.ts'
+import * as requests from './requests.ts'
+
+/** The lease store on a real etcd. `close` it at the end, or its connections keep the process alive. */
+export class EtcdStore implements LeaseStore {
+  readonly #members: readonly [Member, ...Member[]]
+  readonly #policy: CallPolicy
+  readonly #clock: Clock
+
+  /** @param endpoints of one cluster, the nearest first: `http://host:port` */
+  constructor(endpoints: readonly [string, ...string[]], clock: Clock) {
+    const [first, ...rest] = endpoints
+    this.#members = [new Member(first), ...rest.map((endpoint) => new Member(endpoint))]
+    this.#policy = new CallPolicy(this.#members, clock)
+    this.#clock = clock
+  }
+
+  get lastFailure(): string | undefined {
+    return this.#policy.lastFailure
+  }
+
+  grant(lease: LeaseId, ttlSeconds: number, signal: AbortSignal): Promise<Granted> {
+    const firstSentAtMs = this.#clock.elapsedMs()
+    const request = {ID: lease.toString(), TTL: ttlSeconds}
+    return this.#policy.call(
+      signal,
+      async ({member, signal: limited}) => {
+        const sentAtMs = this.#clock.elapsedMs()
+        const answer = await member.unary<ILeaseGrantResponse>('Lease', 'leaseGrant', request, limited)
+        return {ttlMs: Number(answer.TTL) * 1000, sentAtMs}
+      },
+      // An earlier try of ours arrived, and its answer was lost. etcd grants at least what it is asked for.
+      (failure) =>
+        failure.is === 'leaseExists' ? {ttlMs: ttlSeconds * 1000, sentAtMs: firstSentAtMs} : undefined,
+    )
+  }
+
+  async enqueue(request: Enqueue, signal: AbortSignal): Promise<QueueView> {
+    const view = requests.enqueueView(request, await this.#txn(requests.enqueueRequest(request), signal))
+    return 'repeated' in view ? this.look(view.repeated, request, signal) : view
+  }
+
+  async look(
+    ticket: Ticket,
+    keys: {queuePrefix: string; markKey?: string},
+    signal: AbortSignal,
+  ): Promise<QueueView> {
+    return requests.lookView(ticket, await this.#txn(requests.lookRequest(ticket, keys), signal))
+  }
+
+  async peek(
+    ticket: Ticket,
+    queuePrefix: string,
+    signal: AbortSignal,
+  ): Promise<{ahead: number; first?: TicketAhead}> {
+    return requests.peekView(await this.#txn(requests.peekRequest(ticket, queuePrefix), signal))
+  }
+
+  renew(
+    ticket: Ticket,
+    timing: {attemptMs: number; hedgeAfterMs: number},
+    signal: AbortSignal,
+  ): Promise<RenewalEvidence> {
+    return hedgedRenewal(ticket, timing, {policy: this.#policy, clock: this.#clock}, signal)
+  }
+
+  async putMark(ticket: Ticket, markKey: string, signal: AbortSignal): Promise<boolean> {
+    return (await this.#txn(requests.markRequest(ticket, markKey), signal)).succeeded
+  }
+
+  dequeue(request: Dequeue, signal: AbortSignal): Promise<'removed' | 'gone' | 'unknown'> {
+    return this.#policy.call(signal, async ({member, signal: limited, repeated}) => {
+      const answer = await member.unary<ITxnResponse>('KV', 'txn', requests.dequeueRequest(request), limited)
+      if (answer.succeeded) return 'removed'
+      return repeated ? 'unknown' : 'gone'
+    })
+  }
+
+  async revoke(lease: LeaseId, signal: AbortSignal): Promise<void> {
+    await this.#policy.call<unknown>(
+      signal,
+      ({member, signal: limited}) => member.unary('Lease', 'leaseRevoke', {ID: lease.toString()}, limited),
+      (failure) => (failure.is === 'leaseGone' ? 'revoked' : undefined),
+    )
+  }
+
+  deletion(key: string, afterRevision: Revision, signal: AbortSignal): Promise<'deleted' | 'unknown'> {
+    return deletionWatch(key, afterRevision, {policy: this.#policy, clock: this.#clock}, signal)
+  }
+
+  /** Ends all connections. */
+  close(): void {
+    for (const member of this.#members) member.close()
+  }
+
+  #txn(request: ITxnRequest, signal: AbortSignal): Promise<ITxnResponse> {
+    return this.#policy.call(signal, ({member, signal: limited}) =>
+      member.unary<ITxnResponse>('KV', 'txn', request, limited),
+    )
+  }
+}

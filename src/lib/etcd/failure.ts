@@ -1,0 +1,75 @@
+import {type ServiceError, status} from '@grpc/grpc-js'
+import {LeashError} from '../core/errors.ts'
+import {LeaseGone} from '../core/ports.ts'
+
+/** What an error from gRPC means for the one who called. */
+export type Failure =
+  /** The same request may be sent again, to this member or another one. */
+  | {is: 'transient'; reason: string}
+  /** The lease that the request names does not exist. */
+  | {is: 'leaseGone'}
+  /** A lease with the id that we chose exists: an earlier grant of ours arrived. */
+  | {is: 'leaseExists'}
+  /** Trying again would not help. */
+  | {is: 'final'; error: Error}
+
+/** Codes after which a repeated request may do better. `UNKNOWN` and `INTERNAL` are what broken streams end with. */
+const transientCodes: ReadonlySet<number> = new Set([
+  status.CANCELLED,
+  status.UNKNOWN,
+  status.DEADLINE_EXCEEDED,
+  status.RESOURCE_EXHAUSTED,
+  status.ABORTED,
+  status.INTERNAL,
+  status.UNAVAILABLE,
+  status.DATA_LOSS,
+])
+
+/** Refusals whose code does not say so: authentication is on and we came without a name (etcd's `v3rpc/rpctypes`). */
+const refusals = /user name is empty|permission denied|authentication|invalid auth token/
+
+/** Sorts an error that a call to `endpoint` ended with. */
+export function classify(error: unknown, endpoint: string): Failure {
+  if (!isServiceError(error))
+    return {is: 'final', error: error instanceof Error ? error : new Error(String(error))}
+  const {code, details} = error
+  if (details.includes('lease already exists')) return {is: 'leaseExists'}
+  if (details.includes('requested lease not found')) return {is: 'leaseGone'}
+  if (code === status.PERMISSION_DENIED || code === status.UNAUTHENTICATED || refusals.test(details)) {
+    const wayOut = 'check the user and the role that etcd gives it'
+    return {
+      is: 'final',
+      error: new LeashError('permission', `etcd at ${endpoint} refuses: ${details}`, wayOut, {cause: error}),
+    }
+  }
+  if (transientCodes.has(code)) return {is: 'transient', reason: describe(details, endpoint)}
+  const wayOut = 'check that the endpoint is an etcd of version 3.4 or newer'
+  return {
+    is: 'final',
+    error: new LeashError('unavailable', `${endpoint}: ${details}`, wayOut, {cause: error}),
+  }
+}
+
+/** The error to throw for a failure that must not be retried. */
+export function toError(failure: Exclude<Failure, {is: 'transient'}>): Error {
+  switch (failure.is) {
+    case 'final':
+      return failure.error
+    case 'leaseGone':
+      return new LeaseGone()
+    case 'leaseExists':
+      return new LeashError('bug', 'a lease exists that nobody granted', 'please report this')
+  }
+}
+
+/** grpc-js wraps what the socket said in words of its own: `... Last error: Error: connect ECONNREFUSED 127.0.0.1:2379 ...`. */
+function describe(details: string, endpoint: string): string {
+  const socket = /(?:connect|read|write|getaddrinfo) E[A-Z_]+/.exec(details)?.[0]
+  return `${endpoint}: ${socket ?? details}`
+}
+
+function isServiceError(error: unknown): error is ServiceError {
+  return (
+    error instanceof Error && typeof (error as Partial<ServiceError>).code === 'number' && 'details' in error
+  )
+}

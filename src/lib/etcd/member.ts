@@ -1,0 +1,125 @@
+import {
+  type ClientDuplexStream,
+  type ClientUnaryCall,
+  type ServiceError,
+  Metadata,
+  credentials,
+} from '@grpc/grpc-js'
+import {Host} from 'etcd3/lib/connection-pool.js'
+
+/** Below a loopback round trip no reconnect makes sense, above a second a recovered member waits for us. */
+const channelOptions = {
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 1000,
+  // A watch may be all that uses a connection: notice within 15 s that its other end is gone. etcd refuses pings that
+  // come more often than every 5 s.
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 5000,
+  // Retries are our own, and a proxy is never obeyed silently.
+  'grpc.enable_retries': 0,
+  'grpc.enable_http_proxy': 0,
+  'grpc.service_config_disable_resolution': 1,
+}
+
+type Service = 'KV' | 'Lease' | 'Watch'
+type UnaryMethod = (
+  request: unknown,
+  metadata: Metadata,
+  done: (error: ServiceError | null, answer: unknown) => void,
+) => ClientUnaryCall
+type StreamMethod = (metadata: Metadata) => ClientDuplexStream<unknown, unknown>
+
+/**
+ * One etcd member and the connection to it: etcd3's clients without its policies (random host, circuit breaker, three
+ * retries of every call), which do not fit a lock.
+ *
+ * Deadlines are the caller's signal and not gRPC's own, which count wall time.
+ */
+export class Member {
+  readonly endpoint: string
+  readonly #host: Host
+
+  /** @param endpoint `http://host:port` */
+  constructor(endpoint: string) {
+    this.endpoint = endpoint
+    this.#host = new Host(endpoint, credentials.createInsecure(), channelOptions)
+  }
+
+  /** One request, one answer. Rejects with gRPC's `ServiceError`, or with `signal.reason` as soon as that is aborted. */
+  unary<Answer>(service: Service, method: string, request: unknown, signal: AbortSignal): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason as Error)
+      const onAbort = (): void => {
+        reject(signal.reason as Error)
+        call.cancel()
+      }
+      const call = this.#method<UnaryMethod>(service, method)(request, new Metadata(), (error, answer) => {
+        signal.removeEventListener('abort', onAbort)
+        if (error === null) resolve(answer as Answer)
+        else reject(error)
+      })
+      signal.addEventListener('abort', onAbort, {once: true})
+    })
+  }
+
+  /**
+   * Opens a stream, sends one request, and hands every answer to `onAnswer` until that returns true, which ends the
+   * stream and resolves. Rejects when the stream breaks or ends before, and with `signal.reason`.
+   *
+   * The stream asks for a leader: without that, a member that was cut off from its quorum keeps it open in silence.
+   */
+  stream<Answer>(
+    service: Service,
+    method: string,
+    request: unknown,
+    onAnswer: (answer: Answer) => boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason as Error)
+      const metadata = new Metadata()
+      metadata.set('hasleader', 'true')
+      const stream = this.#method<StreamMethod>(service, method)(metadata)
+      const end = (settle: () => void): void => {
+        signal.removeEventListener('abort', onAbort)
+        settle()
+        stream.cancel()
+      }
+      const onAbort = (): void => end(() => reject(signal.reason as Error))
+      signal.addEventListener('abort', onAbort, {once: true})
+      // Stays after the end: a cancelled stream says `error` once more, and nobody listening would end the process.
+      stream.on('error', (error: ServiceError) => end(() => reject(error)))
+      stream.on('end', () => end(() => reject(brokenStream(service))))
+      stream.on('data', (answer: Answer) => {
+        try {
+          if (onAnswer(answer)) end(resolve)
+        } catch (error) {
+          end(() => reject(error))
+        }
+      })
+      stream.write(request)
+    })
+  }
+
+  /** Throws the connection away: one that let a request wait past its deadline is not trusted with the next. */
+  reset(): void {
+    this.#host.resetAllServices()
+  }
+
+  /** Ends the connection for good. */
+  close(): void {
+    this.#host.close()
+  }
+
+  #method<Method>(service: Service, method: string): Method {
+    const client = this.#host.getServiceClient(service) as unknown as Record<
+      string,
+      (...args: unknown[]) => unknown
+    >
+    return client[method]?.bind(client) as Method
+  }
+}
+
+function brokenStream(service: Service): Error {
+  return Object.assign(new Error('stream ended'), {code: 14, details: `the ${service} stream ended`})
+}

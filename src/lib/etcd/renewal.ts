@@ -1,0 +1,76 @@
+import type {ILeaseKeepAliveResponse, IRangeResponse} from 'etcd3'
+import type {Clock} from '../core/clock.ts'
+import {type RenewalEvidence, RenewalFailed} from '../core/ports.ts'
+import type {Ticket} from '../core/ticket.ts'
+import type {CallPolicy} from './callPolicy.ts'
+import type {Member} from './member.ts'
+import {ticketRequest} from './requests.ts'
+
+/**
+ * One attempt at a renewal: asks the preferred member, and a second one as well if the first has failed or has not
+ * answered after `hedgeAfterMs`. The first evidence wins; the other attempt is given up, and its stream with it.
+ *
+ * @throws RenewalFailed when no evidence came within `attemptMs`
+ */
+export async function hedgedRenewal(
+  ticket: Ticket,
+  {attemptMs, hedgeAfterMs}: {attemptMs: number; hedgeAfterMs: number},
+  {policy, clock}: {policy: CallPolicy; clock: Clock},
+  signal: AbortSignal,
+): Promise<RenewalEvidence> {
+  const byMs = clock.elapsedMs() + attemptMs
+  const over = new AbortController()
+  const signals = AbortSignal.any([signal, over.signal])
+  const ask = (member: Member): Promise<RenewalEvidence> =>
+    policy
+      .attempt(member, byMs, signals, (limited) => renewOnce(member, ticket, clock, limited))
+      .catch((error: unknown) => {
+        if (!signals.aborted) policy.noteFailure(error, member)
+        throw error
+      })
+  const [first, second] = policy.members
+  const asked = ask(first)
+  const attempts = second === undefined ? [asked] : [asked, unlessAnswered(asked).then(() => ask(second))]
+  try {
+    return await Promise.any(attempts)
+  } catch {
+    signal.throwIfAborted()
+    throw new RenewalFailed(policy.lastFailure ?? 'no answer in time')
+  } finally {
+    over.abort()
+  }
+
+  /** Resolves when it is time to ask a second member; rejects when that is no longer needed. */
+  async function unlessAnswered(attempt: Promise<RenewalEvidence>): Promise<void> {
+    const failed = new AbortController()
+    attempt.catch(() => failed.abort())
+    await clock
+      .sleepUntil(clock.elapsedMs() + hedgeAfterMs, AbortSignal.any([signals, failed.signal]))
+      .catch(() => signals.throwIfAborted())
+  }
+}
+
+/** The keep-alive on a stream of its own, so that no answer can be taken for that of another request; then the read. */
+async function renewOnce(
+  member: Member,
+  ticket: Ticket,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<RenewalEvidence> {
+  const sentAtMs = clock.elapsedMs()
+  let alive: ILeaseKeepAliveResponse | undefined
+  const keep = (answer: ILeaseKeepAliveResponse): boolean => {
+    alive = answer
+    return true
+  }
+  await member.stream('Lease', 'leaseKeepAlive', {ID: ticket.lease.toString()}, keep, signal)
+  const seen = await member.unary<IRangeResponse>('KV', 'range', ticketRequest(ticket), signal)
+  const createRevision = seen.kvs[0]?.create_revision
+  return {
+    sentAtMs,
+    ttlMs: Number(alive?.TTL ?? 0) * 1000,
+    keepAliveTerm: BigInt(alive?.header.raft_term ?? 0),
+    readTerm: BigInt(seen.header.raft_term),
+    ...(createRevision !== undefined && {createRevision: BigInt(createRevision)}),
+  }
+}
