@@ -1,0 +1,167 @@
+/**
+ * Flags, environment and files become settings here and nowhere else. The order is: flag, environment, the user's file,
+ * the system's file; each setting is decided for itself. An empty text in the environment or a file counts as not set; an
+ * empty flag is a mistake. Nothing is written to `process.env`, so that what a file says never reaches the child.
+ */
+import {join} from 'node:path'
+import {LeashError} from '../core/errors.ts'
+import {type DurationBounds, parseDuration} from './duration.ts'
+import {type Endpoint, parseEndpoints} from './endpoints.ts'
+import type {Given, Setting} from './origin.ts'
+import {defaultPrefix, parsePrefix} from './prefix.ts'
+import {readProfile, type SettingsFile} from './profile.ts'
+import {systemWorld, type World} from './world.ts'
+
+export type Settings = {
+  readonly connection: {
+    /** At least one, all of one scheme, no two the same. */
+    readonly endpoints: Setting<readonly Endpoint[]>
+    /** How long connection errors are retried before a ticket exists. */
+    readonly connectTimeoutMs: Setting<number>
+    /** Ends with a slash. */
+    readonly prefix: Setting<string>
+    // TLS and authentication have their place here.
+  }
+  readonly timing: {
+    readonly ttlMs: Setting<number>
+    readonly lockDelayMs: Setting<number>
+    /** undefined: the timeline chooses, in proportion to the TTL. */
+    readonly graceMs: Setting<number | undefined>
+  }
+}
+
+/** The flags that are settings, as oclif parses them. */
+export type SettingsFlags = {
+  readonly endpoints?: string | undefined
+  readonly prefix?: string | undefined
+  readonly 'connect-timeout'?: string | undefined
+  readonly ttl?: string | undefined
+  readonly 'lock-delay'?: string | undefined
+  readonly grace?: string | undefined
+  readonly profile?: string | undefined
+}
+
+/** Where a setting is looked for; names of the environment in the order in which they count. */
+type Source = {
+  readonly flag: keyof SettingsFlags
+  readonly environment: readonly string[]
+  readonly file: string
+}
+
+const sources = {
+  // etcdctl's variable is no setting of our files: those are leash's own.
+  endpoints: {
+    flag: 'endpoints',
+    environment: ['LEASH_ENDPOINTS', 'ETCDCTL_ENDPOINTS'],
+    file: 'LEASH_ENDPOINTS',
+  },
+  prefix: {flag: 'prefix', environment: ['LEASH_PREFIX'], file: 'LEASH_PREFIX'},
+  connectTimeout: {
+    flag: 'connect-timeout',
+    environment: ['LEASH_CONNECT_TIMEOUT'],
+    file: 'LEASH_CONNECT_TIMEOUT',
+  },
+  ttl: {flag: 'ttl', environment: ['LEASH_TTL'], file: 'LEASH_TTL'},
+  lockDelay: {flag: 'lock-delay', environment: ['LEASH_LOCK_DELAY'], file: 'LEASH_LOCK_DELAY'},
+  grace: {flag: 'grace', environment: ['LEASH_GRACE'], file: 'LEASH_GRACE'},
+} satisfies Record<string, Source>
+
+const fileVariables = Object.values(sources).map(({file}) => file)
+
+const dayMs = 24 * 60 * 60 * 1000
+
+/** An etcd election or defragmentation must not end a fleet's jobs. */
+const defaultTtlMs = 30_000
+const ttlBounds: DurationBounds = {
+  zeroAllowed: false,
+  maxMs: dayMs,
+  because: 'because the lock of a machine that vanishes stays taken for the whole TTL',
+}
+const lockDelayBounds: DurationBounds = {
+  zeroAllowed: true,
+  maxMs: dayMs,
+  because: 'because the lock of a machine that vanishes stays taken for so long on top of the TTL',
+}
+/** Zero is a choice: no time between TERM and KILL. Whether a grace fits into its TTL is the timeline's to say. */
+const graceBounds: DurationBounds = {
+  zeroAllowed: true,
+  maxMs: dayMs,
+  because: 'because the grace is a part of the TTL',
+}
+const defaultConnectTimeoutMs = 10_000
+const connectTimeoutBounds: DurationBounds = {
+  zeroAllowed: false,
+  maxMs: dayMs,
+  because: 'because a job that cannot reach etcd for so long should fail where somebody sees it',
+}
+
+/**
+ * Reads every setting and checks those that count: a value that a nearer source overrides is not looked at.
+ *
+ * @throws LeashError `usage` for a wrong flag; `config` for a wrong value in the environment or a file, a file that others
+ *   can write, a profile that exists nowhere, or no endpoint at all
+ */
+export function loadSettings(flags: SettingsFlags, world: World = systemWorld()): Settings {
+  const profile = fromFlag(flags, 'profile') ?? fromEnvironment(world, ['LEASH_PROFILE'])
+  const files = readProfile(profile, fileVariables, world)
+  const find = (source: Source): Given | undefined =>
+    fromFlag(flags, source.flag) ??
+    fromEnvironment(world, source.environment) ??
+    fromFiles(files, source.file)
+
+  const endpoints = find(sources.endpoints)
+  if (endpoints === undefined) throw nothingConfigured(world)
+  const duration = <D>(source: Source, bounds: DurationBounds, fallback: D): Setting<number | D> =>
+    setting(find(source), ({text, origin}) => parseDuration(text, origin, bounds), fallback)
+
+  return {
+    connection: {
+      endpoints: {value: parseEndpoints(endpoints), origin: endpoints.origin},
+      connectTimeoutMs: duration(sources.connectTimeout, connectTimeoutBounds, defaultConnectTimeoutMs),
+      prefix: setting(find(sources.prefix), parsePrefix, defaultPrefix),
+    },
+    timing: {
+      ttlMs: duration(sources.ttl, ttlBounds, defaultTtlMs),
+      lockDelayMs: duration(sources.lockDelay, lockDelayBounds, 0),
+      graceMs: duration(sources.grace, graceBounds, undefined),
+    },
+  }
+}
+
+function setting<T, D>(given: Given | undefined, parse: (given: Given) => T, fallback: D): Setting<T | D> {
+  if (given === undefined) return {value: fallback, origin: {kind: 'default'}}
+  return {value: parse(given), origin: given.origin}
+}
+
+function fromFlag(flags: SettingsFlags, flag: keyof SettingsFlags): Given | undefined {
+  const text = flags[flag]
+  return text === undefined ? undefined : {text, origin: {kind: 'flag', name: `--${flag}`}}
+}
+
+/**
+ * Only the names of settings are asked for. Other `LEASH_` variables are no mistake: a child of leash inherits those that
+ * name its lock.
+ */
+function fromEnvironment({environment}: World, names: readonly string[]): Given | undefined {
+  for (const variable of names) {
+    const text = environment[variable]
+    if (text) return {text, origin: {kind: 'environment', variable}}
+  }
+  return undefined
+}
+
+function fromFiles(files: readonly SettingsFile[], variable: string): Given | undefined {
+  for (const {path, variables} of files) {
+    const text = variables.get(variable)
+    if (text) return {text, origin: {kind: 'file', path, variable}}
+  }
+  return undefined
+}
+
+function nothingConfigured(world: World): LeashError {
+  return new LeashError(
+    'config',
+    'no etcd endpoint is configured',
+    `set LEASH_ENDPOINTS, give --endpoints, or write LEASH_ENDPOINTS=host:2379 to ${join(world.systemDirectory, 'leash.env')}`,
+  )
+}
