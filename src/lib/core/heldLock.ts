@@ -52,6 +52,11 @@ export class HeldLock {
     return fencingToken(this.#parts.ticket.createRevision)
   }
 
+  /** From TERM to KILL, in milliseconds. */
+  get graceMs(): number {
+    return this.#parts.session.timeline.graceMs
+  }
+
   /** Aborted at the first loss, with a `LossCause`. */
   get lost(): AbortSignal {
     return this.#parts.session.lost

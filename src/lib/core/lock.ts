@@ -1,7 +1,7 @@
 import type {Clock} from './clock.ts'
 import {LeashError} from './errors.ts'
 import {HeldLock} from './heldLock.ts'
-import type {LeaseId} from './identifiers.ts'
+import {type FencingToken, type LeaseId, fencingToken} from './identifiers.ts'
 import {type Limit, withLimit} from './limit.ts'
 import {LiveSession, type SessionNews} from './liveSession.ts'
 import type {LockKeys} from './lockName.ts'
@@ -34,6 +34,8 @@ export type LockNews =
   | {kind: 'requeued'}
   /** The last holder vanished: its tree may still be dying. */
   | {kind: 'settling'; ms: number}
+  /** The lock is ours. */
+  | {kind: 'acquired'; fence: FencingToken}
 
 /** What acquiring a lock needs from outside. */
 export interface LockPorts {
@@ -148,6 +150,7 @@ async function holdTicket(
     const admitted = await awaitTurn(first, view, request.keys, ports, turn)
     await prepareStart(admitted.predecessorVanished, ports, session, turn)
     const marked = first.is === 'admitted'
+    ports.tell({kind: 'acquired', fence: fencingToken(ticket.createRevision)})
     return {is: 'held', lock: new HeldLock({...ports, keys: request.keys, session, ticket, marked})}
   } catch (error) {
     session.close()

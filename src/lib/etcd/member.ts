@@ -85,16 +85,17 @@ export class Member {
         settle()
         stream.cancel()
       }
-      const onAbort = (): void => end(() => reject(signal.reason as Error))
+      const fail = (error: Error): void => end(() => reject(error))
+      const onAbort = (): void => fail(signal.reason as Error)
       signal.addEventListener('abort', onAbort, {once: true})
       // Stays after the end: a cancelled stream says `error` once more, and nobody listening would end the process.
-      stream.on('error', (error: ServiceError) => end(() => reject(error)))
-      stream.on('end', () => end(() => reject(brokenStream(service))))
+      stream.on('error', fail)
+      stream.on('end', () => fail(brokenStream(service)))
       stream.on('data', (answer: Answer) => {
         try {
           if (onAnswer(answer)) end(resolve)
         } catch (error) {
-          end(() => reject(error))
+          fail(error)
         }
       })
       stream.write(request)

@@ -1,0 +1,79 @@
+import {Command, type Interfaces} from '@oclif/core'
+import {optionsLength} from './commandLine.ts'
+import {errorStatus} from './lib/child/exitStatus.ts'
+import {LeashError} from './lib/core/errors.ts'
+import {prepareStatusFile, writeStatusFile} from './lib/output/statusFile.ts'
+import {Speaker} from './lib/output/stderr.ts'
+
+/** The base of every command: options end at the first operand, and a fault is one line on stderr and an exit status. */
+export abstract class LeashCommand extends Command {
+  protected speaker = new Speaker('normal')
+  #statusFile: string | undefined
+
+  /**
+   * Parses the options in front of the first operand, and returns what follows as it is.
+   *
+   * @throws LeashError `usage`
+   */
+  protected async parseBeforeOperands<C extends typeof Command>(
+    command: C,
+  ): Promise<{flags: Interfaces.InferredFlags<C['flags']>; operands: string[]}> {
+    const length = optionsLength(this.argv, {...command.baseFlags, ...command.flags})
+    try {
+      const {flags} = await this.parse(command, this.argv.slice(0, length))
+      return {flags: flags as Interfaces.InferredFlags<C['flags']>, operands: this.argv.slice(length)}
+    } catch (error) {
+      throw usageError(error, this.id)
+    }
+  }
+
+  /** From now on leash speaks so much, and of this subject. */
+  protected speakWith({quiet, verbose}: {quiet: boolean; verbose: boolean}, subject = ''): void {
+    this.speaker = new Speaker(quiet ? 'quiet' : verbose ? 'verbose' : 'normal', subject)
+  }
+
+  /**
+   * From now on the end, however it comes, is written to this file.
+   *
+   * @throws LeashError `usage` if it cannot be
+   */
+  protected reportTo(statusFile: string | undefined): void {
+    if (statusFile !== undefined) prepareStatusFile(statusFile)
+    this.#statusFile = statusFile
+  }
+
+  /** Ends with this status, and writes the report into the status file if there is to be one. */
+  protected end(exitStatus: number, report: Readonly<Record<string, unknown>>): void {
+    process.exitCode = exitStatus
+    if (this.#statusFile === undefined) return
+    try {
+      writeStatusFile(this.#statusFile, report)
+    } catch (error) {
+      this.speaker.warn(
+        `the status file could not be written (${String(error)}); make room for ${this.#statusFile}`,
+      )
+    }
+  }
+
+  protected override catch(error: Error): Promise<void> {
+    const fault = error instanceof LeashError ? error : bug(error)
+    this.speaker.fault(`${fault.message}; ${fault.wayOut}`)
+    const exitStatus = errorStatus(fault.code)
+    this.end(exitStatus, {outcome: 'failed', cause: fault.code, message: fault.message, exitStatus})
+    return Promise.resolve()
+  }
+}
+
+/** oclif's parser explains over several lines; one of them says what is wrong. */
+function usageError(error: unknown, id: string | undefined): LeashError {
+  const text = error instanceof Error ? error.message : String(error)
+  const lines = text.split('\n').map((line) => line.trim())
+  const line = lines.find((candidate) => candidate !== '' && !candidate.startsWith('The following')) ?? text
+  const message = line.charAt(0).toLowerCase() + line.slice(1)
+  return new LeashError('usage', message, `see "leash ${id ?? ''} --help"`, {cause: error})
+}
+
+function bug(error: unknown): LeashError {
+  const message = error instanceof Error ? error.message : String(error)
+  return new LeashError('bug', `this is a bug in leash: ${message}`, 'please report it', {cause: error})
+}

@@ -1,0 +1,33 @@
+/** As much of an oclif flag's definition as says where its value stands. */
+export interface OptionShape {
+  readonly type: 'boolean' | 'option'
+  readonly char?: string | undefined
+}
+
+/**
+ * How many arguments belong to the options in front of the first operand, a `--` included.
+ *
+ * Options end at the first operand, as with `env` and `timeout`: what follows belongs to the command that is run, also
+ * when it looks like one of our options. An unknown option is taken to have no value; the parser refuses it anyway.
+ */
+export function optionsLength(argv: readonly string[], flags: Readonly<Record<string, OptionShape>>): number {
+  const byChar = new Map(Object.values(flags).map((flag) => [flag.char, flag]))
+  for (let i = 0; i < argv.length; i++) {
+    const arg = argv[i] ?? ''
+    if (arg === '--') return i + 1
+    if (arg === '-' || !arg.startsWith('-')) return i
+    if (takesNextArgument(arg, flags, byChar)) i++
+  }
+  return argv.length
+}
+
+function takesNextArgument(
+  arg: string,
+  flags: Readonly<Record<string, OptionShape>>,
+  byChar: ReadonlyMap<string | undefined, OptionShape>,
+): boolean {
+  if (arg.startsWith('--')) return flags[arg.slice(2)]?.type === 'option'
+  const cluster = [...arg.slice(1)]
+  const withValue = cluster.findIndex((char) => byChar.get(char)?.type === 'option')
+  return withValue === cluster.length - 1
+}

@@ -1,0 +1,64 @@
+import {Flags} from '@oclif/core'
+import {childFlags, settingsFlags, speechFlags, timingFlags, waitingFlags} from '../flags.ts'
+import {LeashCommand} from '../LeashCommand.ts'
+import {runStatus} from '../lib/child/exitStatus.ts'
+import {runMessage} from '../lib/child/runMessage.ts'
+import {runReport} from '../lib/child/runReport.ts'
+import {runUnderLock} from '../lib/child/runUnderLock.ts'
+import {SignalInbox} from '../lib/child/signalInbox.ts'
+import {describeSettings} from '../lib/config/describeSettings.ts'
+import {wishedTimeline} from '../lib/config/lockRequest.ts'
+import {runRequest} from '../runRequest.ts'
+import {loadSettings} from '../lib/config/settings.ts'
+import {explain} from '../lib/output/explain.ts'
+import {openPorts} from '../ports.ts'
+
+export default class Run extends LeashCommand {
+  static override summary =
+    'Run a command while holding a lock, and end it before the lock can pass to anyone else.'
+  static override usage = 'run -l NAME [OPTIONS] [--] COMMAND [ARGUMENT...]'
+  static override examples = [
+    '<%= config.bin %> run -n -l nightly -- /usr/local/bin/backup',
+    '<%= config.bin %> run -l deploy -w 10m ./deploy.sh',
+  ]
+  static override flags = {
+    'with-lock': Flags.string({
+      char: 'l',
+      summary: 'the lock to hold',
+      helpValue: 'NAME',
+      helpGroup: 'LOCK',
+      required: true,
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    'raw-key': Flags.boolean({
+      summary: "NAME is another program's key, as of etcdctl lock",
+      helpGroup: 'LOCK',
+    }),
+    ...waitingFlags,
+    ...timingFlags,
+    ...childFlags,
+    ...settingsFlags,
+    explain: Flags.boolean({summary: 'print the timeline and what would be contacted, and end'}),
+    ...speechFlags,
+  }
+
+  async run(): Promise<void> {
+    const signals = new SignalInbox()
+    const {flags, operands} = await this.parseBeforeOperands(Run)
+    this.speakWith(flags, flags['with-lock'][0])
+    const settings = loadSettings(flags)
+    const request = runRequest(flags, operands, settings)
+    if (flags.explain) {
+      const plan = {request: request.lock, timeline: wishedTimeline(request.lock), command: request.argv}
+      return this.log(explain({...plan, settings: describeSettings(settings)}))
+    }
+    this.reportTo(flags['status-file'])
+    const {ports, close} = openPorts(settings, request.lock.keys.name, this.speaker)
+    const outcome = await runUnderLock(request, ports, signals).finally(close)
+    const message = runMessage(outcome)
+    if (message !== undefined) this.speaker.warn(message)
+    const status = runStatus(outcome, {conflict: flags['conflict-exit-code'], lost: flags['lost-exit-code']})
+    this.end(status, runReport(request.lock.keys.name, outcome, status))
+  }
+}

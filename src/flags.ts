@@ -1,0 +1,80 @@
+import {Flags} from '@oclif/core'
+
+/** Flags of every command that speaks to etcd. Each is also a variable in the environment and in leash.env. */
+export const settingsFlags = {
+  endpoints: Flags.string({
+    summary: 'etcd members, comma-separated, the nearest first',
+    helpValue: 'URL,...',
+    helpGroup: 'ETCD',
+  }),
+  prefix: Flags.string({summary: 'prefix of all keys [leash/]', helpValue: 'TEXT', helpGroup: 'ETCD'}),
+  'connect-timeout': Flags.string({
+    summary: 'how long etcd may be out of reach at the start [10s]',
+    helpValue: 'TIME',
+    helpGroup: 'ETCD',
+  }),
+  profile: Flags.string({
+    summary: 'read NAME.env instead of leash.env',
+    helpValue: 'NAME',
+    helpGroup: 'ETCD',
+  }),
+}
+
+/** Flags of every command that holds a lease. Each is also a variable in the environment and in leash.env. */
+export const timingFlags = {
+  ttl: Flags.string({summary: 'life of the lease [30s]', helpValue: 'TIME', helpGroup: 'LEASE'}),
+  grace: Flags.string({
+    summary: 'from TERM to KILL [30 % of the TTL, at most 10s]',
+    helpValue: 'TIME',
+    helpGroup: 'LEASE',
+  }),
+  'lock-delay': Flags.string({
+    summary: 'keep others out longer after an unclean end [0]',
+    helpValue: 'TIME',
+    helpGroup: 'LEASE',
+  }),
+}
+
+/** Flags of every command that waits in a queue. */
+export const waitingFlags = {
+  wait: Flags.string({
+    char: 'w',
+    summary: 'give up after so long',
+    helpValue: 'TIME',
+    exclusive: ['no-wait'],
+    helpGroup: 'LOCK',
+  }),
+  'no-wait': Flags.boolean({char: 'n', summary: 'give up at once if somebody holds it', helpGroup: 'LOCK'}),
+  'conflict-exit-code': Flags.integer({
+    char: 'E',
+    summary: 'status when not acquired [75]',
+    helpValue: 'N',
+    min: 0,
+    max: 255,
+    helpGroup: 'EXIT',
+  }),
+}
+
+/** Flags of every command that runs another one while it holds a lock or an office. */
+export const childFlags = {
+  signal: Flags.string({
+    char: 's',
+    summary: 'what to send before KILL [TERM]',
+    helpValue: 'SIGNAL',
+    helpGroup: 'LEASE',
+  }),
+  'lost-exit-code': Flags.integer({
+    summary: 'status when the lease was lost [79]',
+    helpValue: 'N',
+    min: 0,
+    max: 255,
+    helpGroup: 'EXIT',
+  }),
+  'status-file': Flags.string({summary: 'write how it ended, as JSON', helpValue: 'PATH', helpGroup: 'EXIT'}),
+}
+
+/** Flags of every command. */
+export const speechFlags = {
+  quiet: Flags.boolean({char: 'q', summary: 'say nothing but faults', exclusive: ['verbose']}),
+  verbose: Flags.boolean({char: 'v', summary: 'say also what goes well'}),
+}

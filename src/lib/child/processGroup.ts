@@ -1,0 +1,54 @@
+import {readFileSync, readdirSync} from 'node:fs'
+
+/**
+ * Sends a signal to every process of a group. False if there was none left. After TERM (or whatever asks for an end)
+ * a stopped process gets CONT as well, or it could not end.
+ */
+export function signalGroup(group: number, signal: NodeJS.Signals): boolean {
+  const sent = send(group, signal)
+  if (sent && signal !== 'SIGKILL' && signal !== 'SIGCONT') send(group, 'SIGCONT')
+  return sent
+}
+
+/**
+ * Whether no process of the group is alive. Zombies count as dead: a parent that does not reap (a container's first
+ * process, often) would keep the group in the kernel's table for ever. A process that may not be inspected counts as
+ * alive.
+ *
+ * Call it before each signal once the leader was reaped: while any process of the group is left, the kernel does not give
+ * the number to anybody else; afterwards it may.
+ */
+export function isGroupEmpty(group: number): boolean {
+  try {
+    process.kill(-group, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH'
+  }
+  return process.platform === 'linux' && !hasLiveMember(group)
+}
+
+function send(group: number, signal: NodeJS.Signals): boolean {
+  try {
+    process.kill(-group, signal)
+    return true
+  } catch (error) {
+    // EPERM: the group is there, but all of it has changed its user. It was not reached, and it is not gone.
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+function hasLiveMember(group: number): boolean {
+  return readdirSync('/proc').some((name) => /^\d+$/.test(name) && isLiveMember(name, group))
+}
+
+function isLiveMember(pid: string, group: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    // "pid (comm) state ppid pgrp ...": comm may hold anything, also parentheses and spaces.
+    const [state, , pgrp] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return Number(pgrp) === group && state !== 'Z' && state !== 'X'
+  } catch {
+    // It ended while we looked.
+    return false
+  }
+}

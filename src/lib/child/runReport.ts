@@ -1,0 +1,28 @@
+import type {RunOutcome} from './runUnderLock.ts'
+
+/** What the child's processes are contained by, and hence what an end reaches. */
+export const containment = 'process group'
+
+/**
+ * A run's end for the status file: `outcome`, `cause`, `code` and `signal` of the child, `fence`, `key`, `lease`,
+ * `waitedMs`, `heldMs`, `containment`, `exitStatus`. What does not apply is null.
+ */
+export function runReport(lock: string, outcome: RunOutcome, exitStatus: number): Record<string, unknown> {
+  const hold = 'fence' in outcome ? outcome : undefined
+  const child = hold?.child
+  return {
+    lock,
+    outcome: outcome.outcome,
+    cause: outcome.outcome === 'lost' ? outcome.cause.kind : null,
+    exitStatus,
+    code: child !== undefined && 'code' in child ? child.code : null,
+    signal: child !== undefined && 'signal' in child ? child.signal : null,
+    fence: hold?.fence ?? null,
+    key: hold?.key ?? null,
+    lease: hold?.lease ?? null,
+    waitedMs: outcome.waitedMs,
+    heldMs: hold?.heldMs ?? null,
+    leftovers: outcome.outcome === 'ended' ? outcome.leftovers : null,
+    containment: hold === undefined ? null : containment,
+  }
+}

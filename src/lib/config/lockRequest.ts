@@ -1,0 +1,60 @@
+import {userInfo, hostname} from 'node:os'
+import {LeashError} from '../core/errors.ts'
+import type {LockRequest} from '../core/lock.ts'
+import {lockKeys, rawLockKeys} from '../core/lockName.ts'
+import {timeline, ttlToAskSeconds} from '../core/timeline.ts'
+import {parseDuration} from './duration.ts'
+import type {Settings} from './settings.ts'
+
+/** The flags that say which lock and how long to wait for it. */
+export interface LockFlags {
+  'with-lock': readonly string[]
+  'raw-key': boolean
+  'no-wait': boolean
+  wait?: string | undefined
+}
+
+/**
+ * What to ask of core, from flags and settings.
+ *
+ * @throws LeashError `usage` for a name that breaks the rules, more than one lock, or a timeline that does not fit
+ */
+export function lockRequest(flags: LockFlags, {connection, timing}: Settings): LockRequest {
+  const [name = '', second] = flags['with-lock']
+  if (second !== undefined) {
+    throw new LeashError('usage', '--with-lock is given more than once', 'name one lock')
+  }
+  const terms = {lockDelayMs: timing.lockDelayMs.value, graceMs: timing.graceMs.value}
+  const request: LockRequest = {
+    keys: flags['raw-key'] ? rawLockKeys(name) : lockKeys(connection.prefix.value, name),
+    ttlMs: timing.ttlMs.value,
+    terms,
+    wait: flags['no-wait'] ? {kind: 'none'} : {kind: 'upTo', ms: waitMs(flags.wait)},
+    connectTimeoutMs: connection.connectTimeoutMs.value,
+    holder: {host: hostname(), user: userName(), pid: process.pid},
+  }
+  wishedTimeline(request)
+  return request
+}
+
+/**
+ * The timeline if etcd grants what it is asked for.
+ *
+ * @throws LeashError `usage` if it does not fit
+ */
+export function wishedTimeline({ttlMs, terms}: LockRequest): ReturnType<typeof timeline> {
+  return timeline(ttlToAskSeconds(ttlMs, terms.lockDelayMs) * 1000, terms)
+}
+
+function waitMs(wait: string | undefined): number {
+  return wait === undefined ? Infinity : parseDuration(wait, {kind: 'flag', name: '--wait'})
+}
+
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    // A uid without a passwd entry, as in many containers.
+    return String(process.getuid?.() ?? '?')
+  }
+}

@@ -1,0 +1,48 @@
+import type {LockRequest} from '../core/lock.ts'
+import type {Timeline} from '../core/timeline.ts'
+
+/** What `--explain` explains. */
+export interface Plan {
+  request: LockRequest
+  /** For what is asked for; etcd may raise the TTL, and never lowers it. */
+  timeline: Timeline
+  command: readonly string[]
+  /** One line each. */
+  settings: readonly string[]
+}
+
+/** The timeline with numbers, and what would be contacted, as text of several lines. Contacts nobody. */
+export function explain({request: {keys}, timeline, command, settings}: Plan): string {
+  const {lockDelayMs} = timeline
+  const rows: [number, string][] = [
+    [0, 'a renewal is sent; etcd confirms it (the clock below starts when it was sent)'],
+    [timeline.renewAfterMs, `the next renewal is sent; an attempt may take ${seconds(timeline.attemptMs)}`],
+    [timeline.warnAfterMs, 'if none was confirmed: a warning'],
+    [timeline.termAfterMs, `TERM to the job, which has ${seconds(timeline.graceMs)} of grace`],
+    [
+      timeline.killAfterMs,
+      `KILL to the job, ${seconds(timeline.killMarginMs)} before the end of our entitlement`,
+    ],
+    [timeline.entitledMs, 'the job was seen dead; our entitlement ends'],
+    [
+      timeline.ttlMs,
+      `etcd lets the lease expire, not before${lockDelayMs > 0 ? ` (lock-delay ${seconds(lockDelayMs)})` : ''}`,
+    ],
+  ]
+  const width = Math.max(...rows.map(([atMs]) => seconds(atMs).length))
+  return [
+    `lock      ${keys.name}`,
+    `queue     ${keys.queuePrefix}`,
+    `mark      ${keys.markKey ?? 'none, for a raw key'}`,
+    `command   ${command.map((word) => JSON.stringify(word)).join(' ')}`,
+    `lease     ${seconds(timeline.ttlMs)}, if etcd grants what is asked for`,
+    'contains  the process group of the job',
+    ...settings.map((setting) => `setting   ${setting}`),
+    '',
+    ...rows.map(([atMs, text]) => `${seconds(atMs).padStart(width)}  ${text}`),
+  ].join('\n')
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(2)} s`
+}

@@ -1,0 +1,40 @@
+import {unreachable} from '../core/errors.ts'
+import type {LockNews} from '../core/lock.ts'
+import type {TicketAhead} from '../core/ticket.ts'
+import type {Speaker} from './stderr.ts'
+
+/** Says what happens while a lock is waited for and held. Waiting itself has a display of its own. */
+export function speakNews(speaker: Speaker, news: LockNews): void {
+  switch (news.kind) {
+    case 'ttlRaised':
+      return speaker.warn(
+        `etcd raised the TTL from ${seconds(news.askedMs)} to ${seconds(news.grantedMs)}; ask for that much to silence this`,
+      )
+    case 'waiting':
+      return speaker.detail('somebody holds the lock; waiting')
+    case 'requeued':
+      return speaker.warn('our lease ended while we waited; queued again, at the end')
+    case 'settling':
+      return speaker.detail(`the last holder vanished; waiting ${seconds(news.ms)} for its job to be gone`)
+    case 'acquired':
+      return speaker.detail(`acquired, fencing token ${news.fence}`)
+    case 'jeopardy':
+      return speaker.warn(
+        `renewals fail (${news.reason}); the job is told to end in ${seconds(news.termInMs)} unless etcd answers`,
+      )
+    case 'recovered':
+      return speaker.warn('etcd confirmed the lease again; the job goes on')
+    default:
+      return unreachable(news)
+  }
+}
+
+/** Who holds a lock, for people: `anna@db1 (pid 4711) since 2026-03-01T02:00:00.000Z`. */
+export function describeHolder({holder, key}: TicketAhead): string {
+  if (holder === undefined) return `another program (${key})`
+  return `${holder.user}@${holder.host} (pid ${holder.pid}) since ${holder.since}`
+}
+
+function seconds(ms: number): string {
+  return `${Number((ms / 1000).toFixed(1))} s`
+}

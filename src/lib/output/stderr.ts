@@ -1,0 +1,60 @@
+import {writeSync} from 'node:fs'
+import {isatty} from 'node:tty'
+import {printable} from './escape.ts'
+
+/** How much is said. `quiet`: only faults. `verbose`: also what goes well. */
+export type Verbosity = 'quiet' | 'normal' | 'verbose'
+
+const stderr = 2
+const yellow = '\u001b[33m'
+const plain = '\u001b[39m'
+
+/** Whether a person reads stderr: then contention is worth a word, and waiting a spinner. */
+export function isTerminal(): boolean {
+  return isatty(stderr)
+}
+
+/**
+ * What leash says on stderr: whole lines, `leash: TEXT`, made safe for a terminal. Colour only on a terminal that wants it
+ * (https://no-color.org). A closed or broken stderr never disturbs the job.
+ */
+export class Speaker {
+  readonly verbosity: Verbosity
+  readonly #subject: string
+  readonly #colour: boolean
+
+  /** @param subject the lock's name, which begins each line; empty for none */
+  constructor(verbosity: Verbosity, subject = '') {
+    this.verbosity = verbosity
+    this.#subject = subject === '' ? '' : `${subject}: `
+    this.#colour = isTerminal() && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
+  }
+
+  /** Says why leash cannot do what it was asked, whatever the verbosity. */
+  fault(text: string): void {
+    this.#say(text)
+  }
+
+  /** Says what a person should know although the work goes on, or how it ended. */
+  warn(text: string): void {
+    if (this.verbosity !== 'quiet') this.#say(text)
+  }
+
+  /** Says what only the curious want to know. */
+  detail(text: string): void {
+    if (this.verbosity === 'verbose') this.#say(text)
+  }
+
+  #say(text: string): void {
+    const line = printable(`${this.#subject}${text}`, longestLine)
+    const name = this.#colour ? `${yellow}leash:${plain}` : 'leash:'
+    try {
+      writeSync(stderr, `${name} ${line}\n`)
+    } catch {
+      // Nobody can be told.
+    }
+  }
+}
+
+/** Long enough for any sentence of ours with a name and a server's error in it. */
+const longestLine = 2000

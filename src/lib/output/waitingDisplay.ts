@@ -1,0 +1,55 @@
+import type {TicketAhead} from '../core/ticket.ts'
+import {printable} from './escape.ts'
+import {describeHolder} from './lockNews.ts'
+
+interface Spinner {
+  text: string
+  start(): Spinner
+  stop(): Spinner
+}
+
+/**
+ * A spinner on a terminal that says who holds the lock, since when, on which host, and how many are ahead. `ora` is loaded
+ * only when somebody has to wait.
+ */
+export class WaitingDisplay {
+  readonly #name: string
+  #spinner: Spinner | undefined
+  /** What to show; undefined when there is nothing to show, also if `ora` is still being loaded. */
+  #text: string | undefined
+
+  constructor(name: string) {
+    this.#name = name
+  }
+
+  /** Shows the queue as it is now. */
+  show(queue: {ahead?: number; first?: TicketAhead}): void {
+    this.#text = printable(describeQueue(this.#name, queue))
+    if (this.#spinner === undefined) void this.#start()
+    else this.#spinner.text = this.#text
+  }
+
+  /** Takes it away: the terminal is the job's. */
+  hide(): void {
+    this.#text = undefined
+    this.#spinner?.stop()
+    this.#spinner = undefined
+  }
+
+  async #start(): Promise<void> {
+    const {default: ora} = await import('ora')
+    if (this.#text === undefined || this.#spinner !== undefined) return
+    // stdin is the job's, also while we wait.
+    this.#spinner = ora({text: this.#text, stream: process.stderr, discardStdin: false}).start()
+  }
+}
+
+/** For example `nightly: waiting for anna@db1 (pid 4711) since 2026-03-01T02:00:00.000Z, 2 more ahead of us`. */
+export function describeQueue(
+  name: string,
+  {ahead = 0, first}: {ahead?: number; first?: TicketAhead},
+): string {
+  const holder = first === undefined ? 'the holder' : describeHolder(first)
+  const more = ahead > 1 ? `, ${ahead - 1} more ahead of us` : ''
+  return `${name}: waiting for ${holder}${more}`
+}

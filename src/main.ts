@@ -1,0 +1,75 @@
+import type {Command, Config} from '@oclif/core'
+import {optionsLength} from './commandLine.ts'
+import {LOADERS} from './commands/loaders.ts'
+import {errorStatus} from './lib/child/exitStatus.ts'
+import type {LeashErrorCode} from './lib/core/errors.ts'
+import {Speaker} from './lib/output/stderr.ts'
+import {packageJson, packageRoot} from './packageRoot.ts'
+
+export {saveCodeCache} from './codeCache.ts'
+
+/**
+ * How long the process may go on when the command has ended. A gRPC channel that is being closed can hold the event loop;
+ * everything that matters to the lock has been waited for before.
+ */
+const lingerMs = 1000
+
+/**
+ * The command `leash`: finds the command in `argv` (without node and script), loads it and nothing else, and runs it.
+ *
+ * oclif's own entry would build its full configuration first, and would take a `--help` that belongs to the job for
+ * ours. Here oclif's configuration and help are loaded only when help or the version is asked for.
+ * Never rejects. The exit status is left in `process.exitCode`.
+ */
+export async function main(argv: readonly string[]): Promise<void> {
+  try {
+    const [id = '', ...rest] = argv
+    const load = Object.hasOwn(LOADERS, id) ? LOADERS[id] : undefined
+    if (load) await runCommand(id, (await load()).default, rest)
+    else await answerWithoutCommand(argv)
+  } catch (error) {
+    fail('bug', `this is a bug in leash: ${error instanceof Error ? error.message : String(error)}; please report it`)
+  }
+  setTimeout(() => process.exit(), lingerMs).unref()
+}
+
+async function runCommand(id: string, command: Command.Class, argv: string[]): Promise<void> {
+  const options = argv.slice(0, optionsLength(argv, {...command.baseFlags, ...command.flags}))
+  if (options.some(isHelpFlag)) return showHelp([id])
+  command.id = id
+  const {startConfig} = await import('./startConfig.ts')
+  // What Command.run does, without its search for package.json, manifest, plugins and theme.
+  const Startable = command as unknown as new (argv: string[], config: Config) => {_run(): Promise<unknown>}
+  await new Startable(argv, startConfig(packageJson, packageRoot))._run()
+}
+
+async function answerWithoutCommand(argv: readonly string[]): Promise<void> {
+  const [first] = argv
+  if (first === undefined || argv.some(isHelpFlag)) return showHelp(argv)
+  if (first === '--version') {
+    console.log((await fullConfig()).userAgent)
+    return
+  }
+  const kind = first.startsWith('-') ? 'an option' : 'a command'
+  fail('usage', `"${first}" is not ${kind} of leash; "leash --help" lists them`)
+}
+
+function fail(code: LeashErrorCode, text: string): void {
+  new Speaker('normal').fault(text)
+  process.exitCode = errorStatus(code)
+}
+
+const isHelpFlag = (arg: string): boolean => arg === '--help' || arg === '-h'
+
+async function showHelp(argv: readonly string[]): Promise<void> {
+  const config = await fullConfig()
+  const {loadHelpClass} = await import('@oclif/core/help')
+  const Help = await loadHelpClass(config)
+  await new Help(config, config.pjson.oclif.helpOptions).showHelp([...argv])
+}
+
+/** oclif's own configuration, with the manifest's commands: for help and the version. */
+async function fullConfig(): Promise<Config> {
+  const {Config} = await import('@oclif/core/config')
+  return Config.load({root: packageRoot, pjson: packageJson})
+}

@@ -1,0 +1,39 @@
+import {randomBytes} from 'node:crypto'
+import type {Settings} from './lib/config/settings.ts'
+import {leaseIdFrom} from './lib/core/identifiers.ts'
+import type {LockNews, LockPorts} from './lib/core/lock.ts'
+import {EtcdStore} from './lib/etcd/etcdStore.ts'
+import {speakNews} from './lib/output/lockNews.ts'
+import {type Speaker, isTerminal} from './lib/output/stderr.ts'
+import {WaitingDisplay} from './lib/output/waitingDisplay.ts'
+import {systemClock} from './lib/systemClock.ts'
+
+/** The real world behind core's ports, for one command. `close` it, or its connections keep the process alive. */
+export function openPorts(
+  {connection}: Settings,
+  lockName: string,
+  speaker: Speaker,
+): {ports: LockPorts; close: () => void} {
+  const clock = systemClock()
+  const [first, ...others] = connection.endpoints.value.map(({url}) => url)
+  if (first === undefined) throw new Error('settings without an endpoint')
+  const store = new EtcdStore([first, ...others], clock)
+  const display = isTerminal() && speaker.verbosity !== 'quiet' ? new WaitingDisplay(lockName) : undefined
+  const tell = (news: LockNews): void => {
+    if (news.kind === 'waiting') display?.show(news)
+    else display?.hide()
+    speakNews(speaker, news)
+  }
+  const ports = {
+    store,
+    clock,
+    newLeaseId: () => leaseIdFrom(randomBytes(8)),
+    tell,
+    showQueue: display !== undefined,
+  }
+  const close = (): void => {
+    display?.hide()
+    store.close()
+  }
+  return {ports, close}
+}
