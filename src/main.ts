@@ -28,7 +28,10 @@ export async function main(argv: readonly string[]): Promise<void> {
     if (load) await runCommand(id, (await load()).default, rest)
     else await answerWithoutCommand(argv)
   } catch (error) {
-    fail('bug', `this is a bug in leash: ${error instanceof Error ? error.message : String(error)}; please report it`)
+    fail(
+      'bug',
+      `this is a bug in leash: ${error instanceof Error ? error.message : String(error)}; please report it`,
+    )
   }
   setTimeout(() => process.exit(), lingerMs).unref()
 }
@@ -45,7 +48,7 @@ async function runCommand(id: string, command: Command.Class, argv: string[]): P
 
 async function answerWithoutCommand(argv: readonly string[]): Promise<void> {
   const [first] = argv
-  if (first === undefined || argv.some(isHelpFlag)) return showHelp(argv)
+  if (first === undefined || (first.startsWith('-') && argv.some(isHelpFlag))) return showHelp([])
   if (first === '--version') {
     console.log((await fullConfig()).userAgent)
     return

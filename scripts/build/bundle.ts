@@ -1,0 +1,193 @@
+import {readFileSync, writeFileSync} from 'node:fs'
+import {createHash} from 'node:crypto'
+import path from 'node:path'
+import {build, type Metafile, type Plugin} from 'esbuild'
+import {lazyRequire} from './lazyRequire.ts'
+
+/** Loaded by import() from node_modules when something is shown on a terminal; they need not be in the bundle. */
+const external = ['ora', 'inquirer']
+
+/** oclif looks for these to run a plugin's TypeScript sources. The bundle has neither, and catches their absence. */
+const leftOut = /^(typescript|ts-node)$/
+
+/** Packages that TypeScript emitted as CommonJS and whose modules have no effect on loading that another one waits for. */
+const lazyPackages = ['@oclif/core', '@grpc/grpc-js', 'etcd3', 'cockatiel']
+
+export interface BundleInput {
+  /** The directory of package.json. */
+  root: string
+  /** The stand-in for `@grpc/proto-loader`, made by codecs.ts. */
+  protoLoader: string
+  outfile: string
+}
+
+/**
+ * Makes the one file that the installed command loads: src/main.ts and all it needs, as CommonJS in ASCII, with a source
+ * map. Its first line is a comment with a hash of what follows, for the name of the code cache.
+ */
+export async function bundle({root, protoLoader, outfile}: BundleInput): Promise<Metafile> {
+  const result = await build({
+    absWorkingDir: root,
+    entryPoints: [path.join(root, 'src/main.ts')],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node20',
+    charset: 'ascii',
+    sourcemap: 'linked',
+    sourcesContent: false,
+    legalComments: 'none',
+    minifyWhitespace: true,
+    minifySyntax: true,
+    external,
+    // The launcher says how to import, see finished(); a plain require() of the bundle can do it by itself.
+    banner: {js: 'const Import=module.Import??(specifier=>import(specifier));'},
+    define: {
+      // oclif's switch for its check of Node's version, which loads a parser of versions.
+      'process.env.OCLIF_DISABLE_ENGINE_WARNING': '"1"',
+      // `long` compiles a WebAssembly module to multiply; without one it does so in JavaScript, and starts 1 ms earlier.
+      WebAssembly: 'undefined',
+    },
+    metafile: true,
+    logLevel: 'warning',
+    plugins: [
+      inlinePackageJson(root),
+      oclifByParts(root),
+      codecsForEtcd3(protoLoader),
+      lazyModules(root),
+      asciiOnly,
+      cheapIsIPv6,
+    ],
+    write: false,
+  })
+  if (result.warnings.length) throw new Error('the bundler warned; see above')
+  for (const file of result.outputFiles) {
+    writeFileSync(file.path, file.path === outfile ? finished(file.text) : file.text)
+  }
+  return result.metafile
+}
+
+/**
+ * Adds the hash, on the first line, and turns `import(` into `Import(`: code that comes from V8's code cache cannot import
+ * by itself (on Node 20 it has lost the loader), so the launcher hands its own import in. No position changes but on the
+ * first line, so the source map stays right.
+ */
+function finished(source: string): string {
+  if (/\P{ASCII}/u.test(source)) throw new Error('the bundle is not ASCII, but the launcher reads it as that')
+  const [banner, ...lines] = source.split('\n')
+  const code = [banner, lines.join('\n').replaceAll(/(?<![\w$.'"`])import\((?!\))/g, 'Import(')].join('\n')
+  return `/*${createHash('sha256').update(code).digest('hex').slice(0, 16)}*/${code}`
+}
+
+/** Inlines what the command needs of package.json, so that it is not read at start. */
+function inlinePackageJson(root: string): Plugin {
+  const {name, version, oclif} = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as Record<
+    string,
+    unknown
+  >
+  return {
+    name: 'inline-package-json',
+    setup(build) {
+      build.onLoad({filter: /\/src\/packageRoot\.ts$/}, () => ({
+        contents: `
+          import {dirname} from 'node:path'
+          export const packageRoot = dirname(__dirname)
+          export const packageJson = ${JSON.stringify({name, version, oclif})}`,
+        loader: 'js',
+      }))
+    },
+  }
+}
+
+/** oclif's documented entry points, by the names under which its index exports them. */
+const oclifParts: Record<string, string> = {
+  Args: "require('@oclif/core/args')",
+  Command: "require('@oclif/core/command').Command",
+  Config: "require('@oclif/core/config').Config",
+  Errors: "require('@oclif/core/errors')",
+  Flags: "require('@oclif/core/flags')",
+  Help: "require('@oclif/core/help').Help",
+  CommandHelp: "require('@oclif/core/help').CommandHelp",
+  Parser: "require('@oclif/core/parser')",
+  ux: "require('@oclif/core/ux').ux",
+}
+
+/** Replaces oclif's index, which loads all of oclif, by one that loads a part when it is asked for. */
+function oclifByParts(root: string): Plugin {
+  const getters = Object.entries(oclifParts).map(([name, value]) => `get ${name}() { return ${value} }`)
+  return {
+    name: 'oclif-by-parts',
+    setup(build) {
+      build.onResolve({filter: /^@oclif\/core$/}, () => ({path: 'oclif', namespace: 'oclif-by-parts'}))
+      build.onLoad({filter: /.*/, namespace: 'oclif-by-parts'}, () => ({
+        contents: `module.exports = {__esModule: true, ${getters.join(',\n')}}`,
+        resolveDir: root,
+      }))
+    },
+  }
+}
+
+/** Gives etcd3 the generated codecs. grpc-js has services of its own (channelz, ORCA) that leash does not use. */
+function codecsForEtcd3(protoLoader: string): Plugin {
+  return {
+    name: 'codecs-for-etcd3',
+    setup(build) {
+      build.onResolve({filter: /^@grpc\/proto-loader$/}, ({importer}) =>
+        importer.includes('/node_modules/etcd3/')
+          ? {path: protoLoader}
+          : {path: 'proto-loader', namespace: 'left-out'},
+      )
+      build.onResolve({filter: leftOut}, ({path}) => ({path, namespace: 'left-out'}))
+      build.onLoad({filter: /.*/, namespace: 'left-out'}, ({path}) => ({
+        contents: `throw new Error(${JSON.stringify(`${path} is not part of the bundle`)})`,
+      }))
+    },
+  }
+}
+
+function lazyModules(root: string): Plugin {
+  const inPackage = new RegExp(`/node_modules/(${lazyPackages.join('|')})/.*\\.js$`)
+  return {
+    name: 'lazy-modules',
+    setup(build) {
+      build.onLoad({filter: inPackage}, ({path: file}) => ({
+        contents: lazyRequire(readFileSync(file, 'utf8'), path.relative(root, file)),
+        loader: 'js',
+      }))
+    },
+  }
+}
+
+/** esbuild escapes what is not ASCII, but not inside regular expressions, of which one package has such a one. */
+const asciiOnly: Plugin = {
+  name: 'ascii-only',
+  setup(build) {
+    build.onLoad({filter: /\/node_modules\/ansis\/.*js$/}, ({path: file}) => ({
+      contents: readFileSync(file, 'utf8').replaceAll(
+        /\P{ASCII}/gu,
+        (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+      ),
+      loader: 'js',
+    }))
+  },
+}
+
+/**
+ * Spares Node 20 a regular expression for IPv6 that takes 3 ms to compile, for addresses without a colon, which are none.
+ * (Newer Node has no such cost.)
+ */
+const cheapIsIPv6: Plugin = {
+  name: 'cheap-is-ipv6',
+  setup(build) {
+    build.onResolve({filter: /^net$/}, ({importer, path}) =>
+      importer.includes('/node_modules/@grpc/grpc-js/') ? {path, namespace: 'cheap-is-ipv6'} : undefined,
+    )
+    build.onLoad({filter: /.*/, namespace: 'cheap-is-ipv6'}, () => ({
+      contents: `
+        const net = require('node:net')
+        const isIPv6 = (text) => String(text).includes(':') && net.isIPv6(text)
+        module.exports = Object.create(net, {isIPv6: {value: isIPv6}})`,
+    }))
+  },
+}
