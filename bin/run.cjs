@@ -3,12 +3,12 @@
 /* global __dirname */
 
 /*
- * Loads the bundle with the code that V8 compiled in an earlier run. CommonJS and with this extension, because Node then
+ * Loads the bundle with the code that V8 compiled in earlier runs. CommonJS and with this extension, because Node then
  * starts neither its ESM loader nor a search for package.json. docs/adr/0003 has the numbers.
  *
  * A code cache is code: V8 compares only the length of the source with it. So the file's name carries a hash of the
  * bundle, and a file is used only if it belongs to root, to the owner of the bundle or to the user who runs this, and
- * nobody else can write it. src/codeCache.ts writes it when the command has ended.
+ * nobody else can write it. src/codeCache.ts writes it, and says what its last byte means.
  */
 const fs = require('node:fs')
 const path = require('node:path')
@@ -30,30 +30,23 @@ function runCached() {
   fs.closeSync(fd)
 
   const name = cacheName(source)
-  const cache = trusted(path.join(root, '.cache/code', name), owner) ?? trusted(userFile(name))
+  const places = {shared: path.join(root, '.cache/code', name), own: () => ownFile(name)}
+  let cache = read(places.shared, owner)
+  if (!cache || (!cache.own && !cache.learned)) cache = read(places.own()) ?? cache
   const script = new vm.Script(`(function(exports,require,module,__filename,__dirname){${source}\n})`, {
     filename: bundle,
-    cachedData: cache?.subarray(0, -1),
+    cachedData: cache?.data.subarray(0, -1),
   })
-  // The last byte says whether the cache was made by a run to the good end, which has compiled all that such a run needs.
-  const usable = cache !== undefined && !script.cachedDataRejected
-  const stale = !usable || cache.at(-1) === 0
-  // Otherwise V8 forgets, while a long job runs, what start and acquisition have compiled.
-  if (stale) require('node:v8').setFlagsFromString('--no-flush-bytecode')
+  if (script.cachedDataRejected) cache = undefined
 
   // Code from a cache cannot import() on Node 20, so it is given this file's.
   const module = {exports: {}, Import: (specifier) => import(specifier)}
   script.runInThisContext()(module.exports, require, module, bundle, path.dirname(bundle))
-  const {main, saveCodeCache} = module.exports
-  if (stale) {
-    process.on('exit', (status) => {
-      if (!usable || status === 0)
-        saveCodeCache({script, name, command: args[0], complete: status === 0, userFile})
-    })
-  }
-  void main(args)
+  if (!cache?.learned) module.exports.learnCode({script, cache, places})
+  void module.exports.main(args)
 }
 
+/** One cache for each command. What else decides whether V8 may use the code is in V8's tag, if it is not as usual. */
 function cacheName(source) {
   const command = /^[a-z]+$/.test(args[0] ?? '') ? args[0] : 'leash'
   const flagged = process.execArgv.length > 0 || process.env.NODE_OPTIONS
@@ -61,23 +54,26 @@ function cacheName(source) {
   return `${source.slice(2, 18)}-${process.version}-${process.arch}${flags}-${command}`
 }
 
-function userFile(name) {
+/** By the password file, as the environment's HOME may be another user's. */
+function ownFile(name) {
   try {
-    const {homedir} = require('node:os').userInfo()
-    return path.join(homedir, '.cache/leash', name)
+    return path.join(require('node:os').userInfo().homedir, '.cache/leash', name)
   } catch {
     return undefined
   }
 }
 
-function trusted(file, owner) {
+function read(file, bundleOwner) {
   if (!file) return undefined
   try {
     const fd = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
     try {
       const stat = fs.fstatSync(fd)
-      const trustedOwner = stat.uid === 0 || stat.uid === owner || stat.uid === process.getuid()
-      return stat.isFile() && trustedOwner && (stat.mode & 0o022) === 0 ? fs.readFileSync(fd) : undefined
+      const own = stat.uid === process.getuid()
+      const trusted = own || stat.uid === 0 || stat.uid === bundleOwner
+      if (!trusted || !stat.isFile() || (stat.mode & 0o022) !== 0) return undefined
+      const data = fs.readFileSync(fd)
+      return {file, own, data, learned: data.at(-1) === 255}
     } finally {
       fs.closeSync(fd)
     }

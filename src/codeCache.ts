@@ -2,43 +2,76 @@ import fs from 'node:fs'
 import path from 'node:path'
 import {setFlagsFromString} from 'node:v8'
 import type {Script} from 'node:vm'
-import {LOADERS} from './commands/loaders.ts'
-import {packageRoot} from './packageRoot.ts'
 
+/** What the launcher knows about the cache when it has loaded the bundle. */
 export interface CodeCache {
-  /** The bundle, after it has run: what it has compiled meanwhile goes into the cache. */
+  /** The bundle's script; V8 adds to it what it compiles while the command runs. */
   script: Script
-  /** The file's name, made by the launcher from all that decides whether V8 may use the code. */
-  name: string
-  /** The first argument; only commands get a cache, not what was mistyped. */
-  command: string | undefined
-  /** The run came to a good end, so it compiled what such a run needs. */
-  complete: boolean
-  /** Where the user's own caches are; undefined for a user without a home. */
-  userFile: (name: string) => string | undefined
+  /** The file that was used, if any: its data and, in the last byte, the {@link lesson}; and whether it is this user's. */
+  cache: {file: string; data: Buffer; own: boolean} | undefined
+  /** Beside the bundle, for all users; and in the user's own directory, if the user has a home. */
+  places: {shared: string; own: () => string | undefined}
 }
 
-/** Files that are older than this are deleted, as most of them belong to versions that are gone; the others come back. */
+/**
+ * The last byte of a cache: how many runs in a row have added nothing to it. A first run may be one of `--explain`, or end
+ * because somebody else holds the lock, so a cache grows until five runs have brought nothing new. 255: it is finished.
+ */
+const lesson = {fresh: 0, last: 5, finished: 255}
+
+/** A cache that grows by less than this part has nothing new; V8 does not make exactly the same twice. */
+const insignificant = 0.01
+
+/** Files older than this are deleted, since most belong to versions that are gone; the others come back. */
 const keptMs = 30 * 24 * 3600 * 1000
 
+/** What a run compiles is saved only for the command that its cache is named after; `run --help` is no run. */
+let worthKeeping = true
+
+/** Says that this run is not typical of its command, so that its code is not kept. */
+export function forgetCode(): void {
+  worthKeeping = false
+}
+
 /**
- * Saves V8's code for the next start: beside the bundle if the user may write there, else in a directory of the user's
- * that nobody else can write, else not at all. The launcher says when; it is the last thing a process does.
+ * Saves, when this process ends, V8's code for the next start: beside the bundle if the user may write there, else in a
+ * directory of the user's that nobody else can write, else not at all.
  *
  * A file appears complete or not at all, so runs that save at the same time do not disturb each other. Whatever fails
  * (a full disk, a home that is not there) leaves the next start slow and is nobody's concern.
  */
-export function saveCodeCache({script, name, command, complete, userFile}: CodeCache): void {
-  if (command !== undefined && !command.startsWith('-') && !Object.hasOwn(LOADERS, command)) return
+export function learnCode(known: CodeCache): void {
+  // Otherwise V8 forgets, while a long job runs, what start and acquisition have compiled.
+  setFlagsFromString('--no-flush-bytecode')
+  process.on('exit', () => {
+    try {
+      if (worthKeeping) save(known)
+    } catch {
+      // See above.
+    }
+  })
+}
+
+function save({script, cache, places}: CodeCache): void {
+  // As it was: V8 uses a cache only under the flags it was made with.
+  setFlagsFromString('--flush-bytecode')
+  const code = script.createCachedData()
+  if (cache?.own && code.length < cache.data.length * (1 + insignificant)) return noteNothingNew(cache)
+  const data = Buffer.concat([code, Buffer.of(lesson.fresh)])
+  if (saveAs(places.shared, data, 0o644)) return removeOld(places.shared)
+  const own = places.own()
+  if (own && saveAs(own, data, 0o600)) removeOld(own)
+}
+
+function noteNothingNew({file, data}: {file: string; data: Buffer}): void {
+  const quiet = (data.at(-1) ?? lesson.fresh) + 1
+  const fd = fs.openSync(file, fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW)
   try {
-    // The launcher has switched it off; the flags are part of what V8 compares.
-    setFlagsFromString('--flush-bytecode')
-    const data = Buffer.concat([script.createCachedData(), Buffer.of(complete ? 1 : 0)])
-    const beside = path.join(packageRoot, '.cache/code', name)
-    const file = saveAs(beside, data, 0o644) ? beside : userFile(name)
-    if (file && (file === beside || saveAs(file, data, 0o600))) removeOld(path.dirname(file))
-  } catch {
-    // See above.
+    // Another run may have put a larger file here meanwhile, which has its own count.
+    if (fs.fstatSync(fd).size !== data.length) return
+    fs.writeSync(fd, Buffer.of(quiet < lesson.last ? quiet : lesson.finished), 0, 1, data.length - 1)
+  } finally {
+    fs.closeSync(fd)
   }
 }
 
@@ -48,7 +81,7 @@ function saveAs(file: string, data: Buffer, mode: 0o600 | 0o644): boolean {
   const temporary = `${file}.${process.pid}.tmp`
   try {
     fs.mkdirSync(directory, {recursive: true, mode: mode === 0o600 ? 0o700 : 0o755})
-    if (!isOwn(directory)) return false
+    if (!isSafe(directory)) return false
     fs.writeFileSync(temporary, data, {flag: 'wx', mode})
     fs.renameSync(temporary, file)
     return true
@@ -59,14 +92,15 @@ function saveAs(file: string, data: Buffer, mode: 0o600 | 0o644): boolean {
 }
 
 /** A directory that belongs to this user or to root and that nobody else can write. */
-function isOwn(directory: string): boolean {
+function isSafe(directory: string): boolean {
   const stat = fs.lstatSync(directory)
   return (
     stat.isDirectory() && (stat.uid === process.getuid?.() || stat.uid === 0) && (stat.mode & 0o022) === 0
   )
 }
 
-function removeOld(directory: string): void {
+function removeOld(neighbour: string): void {
+  const directory = path.dirname(neighbour)
   for (const name of fs.readdirSync(directory)) {
     const file = path.join(directory, name)
     if (Date.now() - fs.statSync(file).mtimeMs > keptMs) fs.rmSync(file, {force: true})

@@ -1,4 +1,5 @@
 import type {Command, Config} from '@oclif/core'
+import {forgetCode} from './codeCache.ts'
 import {optionsLength} from './commandLine.ts'
 import {LOADERS} from './commands/loaders.ts'
 import {errorStatus} from './lib/child/exitStatus.ts'
@@ -6,7 +7,7 @@ import type {LeashErrorCode} from './lib/core/errors.ts'
 import {Speaker} from './lib/output/stderr.ts'
 import {packageJson, packageRoot} from './packageRoot.ts'
 
-export {saveCodeCache} from './codeCache.ts'
+export {learnCode} from './codeCache.ts'
 
 /**
  * How long the process may go on when the command has ended. A gRPC channel that is being closed can hold the event loop;
@@ -38,7 +39,10 @@ export async function main(argv: readonly string[]): Promise<void> {
 
 async function runCommand(id: string, command: Command.Class, argv: string[]): Promise<void> {
   const options = argv.slice(0, optionsLength(argv, {...command.baseFlags, ...command.flags}))
-  if (options.some(isHelpFlag)) return showHelp([id])
+  if (options.some(isHelpFlag)) {
+    forgetCode()
+    return showHelp([id])
+  }
   command.id = id
   const {startConfig} = await import('./startConfig.ts')
   // What Command.run does, without its search for package.json, manifest, plugins and theme.
@@ -53,6 +57,7 @@ async function answerWithoutCommand(argv: readonly string[]): Promise<void> {
     console.log((await fullConfig()).userAgent)
     return
   }
+  forgetCode()
   const kind = first.startsWith('-') ? 'an option' : 'a command'
   fail('usage', `"${first}" is not ${kind} of leash; "leash --help" lists them`)
 }
