@@ -13,6 +13,14 @@ const leftOut = /^(typescript|ts-node)$/
 /** Packages that TypeScript emitted as CommonJS and whose modules have no effect on loading that another one waits for. */
 const lazyPackages = ['@oclif/core', '@grpc/grpc-js', 'etcd3', 'cockatiel']
 
+/** What the bundler puts in the place of an expression. */
+export const constants = {
+  // oclif's switch for its check of Node's version, which loads a parser of versions.
+  'process.env.OCLIF_DISABLE_ENGINE_WARNING': '"1"',
+  // `long` compiles a WebAssembly module to multiply; without one it does so in JavaScript, and starts 1 ms earlier.
+  WebAssembly: 'undefined',
+}
+
 export interface BundleInput {
   /** The directory of package.json. */
   root: string
@@ -43,12 +51,7 @@ export async function bundle({root, protoLoader, outfile}: BundleInput): Promise
     external,
     // The launcher says how to import, see finished(); a plain require() of the bundle can do it by itself.
     banner: {js: 'const Import=module.Import??(specifier=>import(specifier));'},
-    define: {
-      // oclif's switch for its check of Node's version, which loads a parser of versions.
-      'process.env.OCLIF_DISABLE_ENGINE_WARNING': '"1"',
-      // `long` compiles a WebAssembly module to multiply; without one it does so in JavaScript, and starts 1 ms earlier.
-      WebAssembly: 'undefined',
-    },
+    define: constants,
     metafile: true,
     logLevel: 'warning',
     plugins: [
