@@ -20,8 +20,16 @@ const bundle = path.join(root, 'dist/leash.cjs')
 const args = process.argv.slice(2)
 
 // With source maps or coverage Node must load the file itself.
-if (process.sourceMapsEnabled || process.env.NODE_V8_COVERAGE) void require(bundle).main(args)
+if (process.sourceMapsEnabled || process.env.NODE_V8_COVERAGE) void evaluate(require(bundle)).main(args)
 else runCached()
+
+/** @returns what src/main.ts exports */
+function evaluate(bundled) {
+  const module = {exports: {}}
+  // Code from a cache cannot import() on Node 20, so it is given this file's.
+  bundled(module.exports, require, module, bundle, path.dirname(bundle), (specifier) => import(specifier))
+  return module.exports
+}
 
 function runCached() {
   const fd = fs.openSync(bundle)
@@ -33,17 +41,12 @@ function runCached() {
   const places = {shared: path.join(root, '.cache/code', name), own: () => ownFile(name)}
   let cache = read(places.shared, owner)
   if (!cache || (!cache.own && !cache.learned)) cache = read(places.own()) ?? cache
-  const script = new vm.Script(`(function(exports,require,module,__filename,__dirname){${source}\n})`, {
-    filename: bundle,
-    cachedData: cache?.data.subarray(0, -1),
-  })
+  const script = new vm.Script(source, {filename: bundle, cachedData: cache?.data.subarray(0, -1)})
   if (script.cachedDataRejected) cache = undefined
 
-  // Code from a cache cannot import() on Node 20, so it is given this file's.
-  const module = {exports: {}, Import: (specifier) => import(specifier)}
-  script.runInThisContext()(module.exports, require, module, bundle, path.dirname(bundle))
-  if (!cache?.learned) module.exports.learnCode({script, cache, places})
-  void module.exports.main(args)
+  const {main, learnCode} = evaluate(script.runInThisContext())
+  if (!cache?.learned) learnCode({script, cache, places})
+  void main(args)
 }
 
 /** One cache for each command. What else decides whether V8 may use the code is in V8's tag, if it is not as usual. */

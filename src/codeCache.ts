@@ -33,34 +33,35 @@ export function forgetCode(): void {
   worthKeeping = false
 }
 
-/**
- * Saves, when this process ends, V8's code for the next start: beside the bundle if the user may write there, else in a
- * directory of the user's that nobody else can write, else not at all.
- *
- * A file appears complete or not at all, so runs that save at the same time do not disturb each other. Whatever fails
- * (a full disk, a home that is not there) leaves the next start slow and is nobody's concern.
- */
+/** Lets this process keep the code that it compiles, and saves it when the process ends. */
 export function learnCode(known: CodeCache): void {
   // Otherwise V8 forgets, while a long job runs, what start and acquisition have compiled.
   setFlagsFromString('--no-flush-bytecode')
   process.on('exit', () => {
-    try {
-      if (worthKeeping) save(known)
-    } catch {
-      // See above.
-    }
+    // As it was: V8 uses a cache only under the flags it was made with.
+    setFlagsFromString('--flush-bytecode')
+    if (worthKeeping) saveCode(known)
   })
 }
 
-function save({script, cache, places}: CodeCache): void {
-  // As it was: V8 uses a cache only under the flags it was made with.
-  setFlagsFromString('--flush-bytecode')
-  const code = script.createCachedData()
-  if (cache?.own && code.length < cache.data.length * (1 + insignificant)) return noteNothingNew(cache)
-  const data = Buffer.concat([code, Buffer.of(lesson.fresh)])
-  if (saveAs(places.shared, data, 0o644)) return removeOld(places.shared)
-  const own = places.own()
-  if (own && saveAs(own, data, 0o600)) removeOld(own)
+/**
+ * Saves V8's code for the next start: beside the bundle if the user may write there, else in a directory of the user's
+ * that nobody else can write, else not at all.
+ *
+ * A file appears complete or not at all, so runs that save at the same time do not disturb each other. Whatever fails
+ * (a full disk, a home that is not there) leaves the next start slow and is nobody's concern.
+ */
+export function saveCode({script, cache, places}: CodeCache): void {
+  try {
+    const code = script.createCachedData()
+    if (cache?.own && code.length < cache.data.length * (1 + insignificant)) return noteNothingNew(cache)
+    const data = Buffer.concat([code, Buffer.of(lesson.fresh)])
+    if (saveAs(places.shared, data, 0o644)) return removeOld(places.shared)
+    const own = places.own()
+    if (own && saveAs(own, data, 0o600)) removeOld(own)
+  } catch {
+    // See above.
+  }
 }
 
 function noteNothingNew({file, data}: {file: string; data: Buffer}): void {

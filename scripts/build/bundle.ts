@@ -29,6 +29,9 @@ export interface BundleInput {
   outfile: string
 }
 
+/** What the launcher gives the bundle: what Node gives a CommonJS module, and its own import(), see {@link finished}. */
+const parameters = 'exports,require,module,__filename,__dirname,Import'
+
 /**
  * Makes the one file that the installed command loads: src/main.ts and all it needs, as CommonJS in ASCII, with a source
  * map. Its first line is a comment with a hash of what follows, for the name of the code cache.
@@ -49,8 +52,9 @@ export async function bundle({root, protoLoader, outfile}: BundleInput): Promise
     minifyWhitespace: true,
     minifySyntax: true,
     external,
-    // The launcher says how to import, see finished(); a plain require() of the bundle can do it by itself.
-    banner: {js: 'const Import=module.Import??(specifier=>import(specifier));'},
+    // As a script, it comes to this function, which the launcher calls; required by Node, it exports it.
+    banner: {js: `(typeof module==='object'?module:{}).exports=(function(${parameters}){`},
+    footer: {js: '})'},
     define: constants,
     metafile: true,
     logLevel: 'warning',
