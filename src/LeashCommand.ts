@@ -18,10 +18,11 @@ export abstract class LeashCommand extends Command {
   protected async parseBeforeOperands<C extends typeof Command>(
     command: C,
   ): Promise<{flags: Interfaces.InferredFlags<C['flags']>; operands: string[]}> {
-    const length = optionsLength(this.argv, {...command.baseFlags, ...command.flags})
+    const {argv} = this
+    const length = optionsLength(argv, {...command.baseFlags, ...command.flags})
     try {
-      const {flags} = await this.parse(command, this.argv.slice(0, length))
-      return {flags: flags as Interfaces.InferredFlags<C['flags']>, operands: this.argv.slice(length)}
+      const {flags} = await this.parse(command, argv.slice(0, length))
+      return {flags: flags as Interfaces.InferredFlags<C['flags']>, operands: argv.slice(length)}
     } catch (error) {
       throw usageError(error, this.id)
     }

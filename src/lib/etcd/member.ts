@@ -95,7 +95,7 @@ export class Member {
         try {
           if (onAnswer(answer)) end(resolve)
         } catch (error) {
-          fail(error)
+          fail(error as Error)
         }
       })
       stream.write(request)
