@@ -1,4 +1,4 @@
-import {readFileSync, writeFileSync} from 'node:fs'
+import {mkdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {createHash} from 'node:crypto'
 import path from 'node:path'
 import {build, type Metafile, type Plugin} from 'esbuild'
@@ -69,6 +69,7 @@ export async function bundle({root, protoLoader, outfile}: BundleInput): Promise
     write: false,
   })
   if (result.warnings.length) throw new Error('the bundler warned; see above')
+  mkdirSync(path.dirname(outfile), {recursive: true})
   for (const file of result.outputFiles) {
     writeFileSync(file.path, file.path === outfile ? finished(file.text) : file.text)
   }
