@@ -1,0 +1,138 @@
+import {describe, expect, test} from 'vitest'
+import {leaseHex} from '../../src/lib/core/identifiers.ts'
+import {LeaseGone} from '../../src/lib/core/ports.ts'
+import {markValue} from '../../src/lib/core/ticket.ts'
+import type {Stage} from './storeContract.ts'
+
+/** What a store promises about marks, and about ending a hold. */
+export function endContract(stage: () => Stage): void {
+  describe('putMark', () => {
+    test('puts the mark while the ticket is there', async () => {
+      const here = stage()
+      const ticket = await here.ticket()
+      await here.harness.remove(here.keys.markKey)
+      expect(await here.store.putMark(ticket, here.keys.markKey, here.signal)).toBe(true)
+      expect(await here.mark()).toMatchObject({value: markValue(ticket.lease)})
+    })
+
+    test('survives the lease: the mark of a vanished holder stays', async () => {
+      const here = stage()
+      const ticket = await here.ticket()
+      await here.store.putMark(ticket, here.keys.markKey, here.signal)
+      await here.store.revoke(ticket.lease, here.signal)
+      expect(await here.mark()).toBeDefined()
+    })
+
+    test('puts nothing, and says so, when the ticket is gone or not the same', async () => {
+      const here = stage()
+      const ticket = await here.ticket()
+      await here.harness.remove(here.keys.markKey)
+      await here.harness.remove(ticket.key)
+      expect(await here.store.putMark(ticket, here.keys.markKey, here.signal)).toBe(false)
+      await here.harness.put(ticket.key, '', ticket.lease)
+      expect(await here.store.putMark(ticket, here.keys.markKey, here.signal)).toBe(false)
+      expect(await here.mark()).toBeUndefined()
+    })
+
+    test('says true after a lost answer', async () => {
+      const here = stage()
+      const ticket = await here.ticket()
+      here.harness.loseAnswer('putMark')
+      const marked = here.store.putMark(ticket, here.keys.markKey, here.signal)
+      expect(await here.harness.passing(marked)).toBe(true)
+    })
+  })
+
+  describe('dequeue', () => {
+    test('removes ticket and mark at one revision, and leaves the lease', async () => {
+      const here = stage()
+      const ticket = await here.ticket()
+      const {revision} = await here.look(ticket)
+      expect(await here.store.dequeue({ticket, markKey: here.keys.markKey}, here.signal)).toBe('removed')
+      expect(await here.queue()).toEqual([])
+      expect(await here.mark()).toBeUndefined()
+      expect((await here.look(ticket)).revision).toBe(revision + 1n)
+      expect(await here.hasLease(ticket.lease)).toBe(true)
+    })
+
+    test('without a mark key removes the ticket only', async () => {
+      const here = stage()
+      const ticket = await here.ticket()
+      expect(await here.store.dequeue({ticket}, here.signal)).toBe('removed')
+      expect(await here.store.dequeue({ticket}, here.signal)).toBe('gone')
+      expect(await here.mark()).toBeDefined()
+    })
+
+    test('leaves the other tickets', async () => {
+      const here = stage()
+      const [ticket, next] = [await here.ticket(), await here.ticket()]
+      await here.store.dequeue({ticket, markKey: here.keys.markKey}, here.signal)
+      expect(await here.queue()).toMatchObject([{key: next.key}])
+    })
+
+    test('finds the ticket gone: removes its own mark', async () => {
+      const here = stage()
+      const ticket = await here.ticket()
+      await here.harness.remove(ticket.key)
+      expect(await here.store.dequeue({ticket, markKey: here.keys.markKey}, here.signal)).toBe('gone')
+      expect(await here.mark()).toBeUndefined()
+    })
+
+    test('finds the ticket gone: leaves the mark of another one', async () => {
+      const here = stage()
+      const ticket = await here.ticket()
+      await here.harness.remove(ticket.key)
+      const other = await here.ticket()
+      expect(await here.store.dequeue({ticket, markKey: here.keys.markKey}, here.signal)).toBe('gone')
+      expect(await here.mark()).toMatchObject({value: markValue(other.lease)})
+      expect(await here.queue()).toHaveLength(1)
+    })
+
+    test('does not take a ticket that was deleted and put anew for its own', async () => {
+      const here = stage()
+      const ticket = await here.ticket()
+      await here.harness.remove(ticket.key)
+      await here.harness.put(ticket.key, '', ticket.lease)
+      expect(await here.store.dequeue({ticket, markKey: here.keys.markKey}, here.signal)).toBe('gone')
+      expect(await here.queue()).toHaveLength(1)
+    })
+
+    test('says `unknown` after a lost answer, and the ticket is gone', async () => {
+      const here = stage()
+      const ticket = await here.ticket()
+      here.harness.loseAnswer('dequeue')
+      const end = here.store.dequeue({ticket, markKey: here.keys.markKey}, here.signal)
+      expect(await here.harness.passing(end)).toBe('unknown')
+      expect(await here.queue()).toEqual([])
+      expect(await here.mark()).toBeUndefined()
+    })
+  })
+
+  describe('revoke', () => {
+    test('ends the lease and its ticket, but not the mark', async () => {
+      const here = stage()
+      const ticket = await here.ticket()
+      await here.store.revoke(ticket.lease, here.signal)
+      expect(await here.hasLease(ticket.lease)).toBe(false)
+      expect(await here.queue()).toEqual([])
+      expect(await here.mark()).toBeDefined()
+    })
+
+    test('repeated, does no harm, also after a lost answer', async () => {
+      const here = stage()
+      const {lease} = await here.ticket()
+      here.harness.loseAnswer('revoke')
+      await here.harness.passing(here.store.revoke(lease, here.signal))
+      await here.store.revoke(lease, here.signal)
+      expect(await here.hasLease(lease)).toBe(false)
+    })
+
+    test('makes a ticket fail that is still under way', async () => {
+      const here = stage()
+      const lease = await here.lease()
+      await here.store.revoke(lease, here.signal)
+      await expect(here.enqueue(lease)).rejects.toBeInstanceOf(LeaseGone)
+      expect((await here.queue()).map(({key}) => key)).not.toContain(here.keys.queuePrefix + leaseHex(lease))
+    })
+  })
+}

@@ -1,0 +1,243 @@
+import type {Clock} from '../../src/lib/core/clock.ts'
+import {type LeaseId, type Revision, leaseHex} from '../../src/lib/core/identifiers.ts'
+import {
+  type Dequeue,
+  type Enqueue,
+  type Granted,
+  LeaseGone,
+  type LeaseStore,
+  RenewalFailed,
+  type RenewalEvidence,
+} from '../../src/lib/core/ports.ts'
+import type {QueueView} from '../../src/lib/core/queue.ts'
+import {type Ticket, type TicketAhead, decodeHolder, markValue} from '../../src/lib/core/ticket.ts'
+import {FakeEtcd, type FakeKey} from './fakeEtcd.ts'
+
+/** The requests that a store sends. */
+export type FakeMethod =
+  'grant' | 'enqueue' | 'look' | 'peek' | 'renew' | 'putMark' | 'dequeue' | 'revoke' | 'deletion'
+
+/** How long after a failure the fake asks again. */
+export const fakeRetryMs = 100
+
+type QueueKeys = {queuePrefix: string; markKey?: string}
+
+/** A lease store in memory, for one client; several on one `FakeEtcd` compete. What fails, fails when a test says so. */
+export class FakeStore implements LeaseStore {
+  /** Nothing is answered: connections are refused, or requests get lost on their way. */
+  unreachable: 'refused' | 'silent' | undefined
+  /** Renewals are answered by a leader that was deposed: it renews nothing, and says the old term. */
+  deposed = false
+  /** How long a request takes to arrive, and its answer to come back. */
+  latency = {thereMs: 0, backMs: 0}
+  /** Every request that arrived, repeated ones too. */
+  readonly arrived: FakeMethod[] = []
+  lastFailure: string | undefined
+  readonly etcd: FakeEtcd
+  readonly #clock: Clock
+  readonly #lost: FakeMethod[] = []
+  readonly #gates = new Map<FakeMethod, Promise<void>>()
+
+  constructor(clock: Clock, etcd = new FakeEtcd(clock)) {
+    this.#clock = clock
+    this.etcd = etcd
+  }
+
+  /** The answer to the next request of this kind is lost after it was committed. */
+  loseAnswer(method: FakeMethod): void {
+    this.#lost.push(method)
+  }
+
+  /** Answers to requests of this kind, made already, are kept back until the function returned is called. */
+  holdAnswers(method: FakeMethod): () => void {
+    let open = (): void => {}
+    this.#gates.set(
+      method,
+      new Promise((resolve) => {
+        open = resolve
+      }),
+    )
+    return () => {
+      this.#gates.delete(method)
+      open()
+    }
+  }
+
+  grant(lease: LeaseId, ttlSeconds: number, signal: AbortSignal): Promise<Granted> {
+    const firstSentAtMs = this.#clock.elapsedMs()
+    return this.#request('grant', signal, (sentAtMs) => {
+      const ttlMs = this.etcd.grant(lease, ttlSeconds * 1000)
+      return ttlMs === undefined ? {ttlMs: ttlSeconds * 1000, sentAtMs: firstSentAtMs} : {ttlMs, sentAtMs}
+    })
+  }
+
+  enqueue(request: Enqueue, signal: AbortSignal): Promise<QueueView> {
+    const {queuePrefix, lease, value, markKey, onlyIfNobody} = request
+    const key = queuePrefix + leaseHex(lease)
+    return this.#request('enqueue', signal, () => {
+      const queue = this.etcd.under(queuePrefix)
+      const isRepeated = queue.some((one) => one.key === key)
+      if (!isRepeated && !(onlyIfNobody && queue.length > 0)) {
+        if (!this.etcd.hasLease(lease)) throw new LeaseGone()
+        const mark = queue.length === 0 && markKey !== undefined && {key: markKey, value: markValue(lease)}
+        this.etcd.put({key, value, lease}, ...(mark ? [mark] : []))
+      }
+      const own = this.etcd.get(key)
+      if (own !== undefined) return this.#view({key, lease, createRevision: own.createRevision}, request)
+      return {...this.#markOf(markKey), ...aheadOf(queue[0]), revision: this.etcd.revision}
+    })
+  }
+
+  look(ticket: Ticket, keys: QueueKeys, signal: AbortSignal): Promise<QueueView> {
+    return this.#request('look', signal, () => this.#view(ticket, keys))
+  }
+
+  peek(
+    ticket: Ticket,
+    queuePrefix: string,
+    signal: AbortSignal,
+  ): Promise<{ahead: number; first?: TicketAhead}> {
+    return this.#request('peek', signal, () => {
+      const before = this.#before(ticket, queuePrefix)
+      const {ahead: first} = aheadOf(before[0])
+      return {ahead: before.length, ...(first && {first})}
+    })
+  }
+
+  async renew(
+    ticket: Ticket,
+    {attemptMs}: {attemptMs: number; hedgeAfterMs: number},
+    signal: AbortSignal,
+  ): Promise<RenewalEvidence> {
+    signal.throwIfAborted()
+    const sentAtMs = this.#clock.elapsedMs()
+    if (this.unreachable === 'silent') await this.#clock.sleepUntil(sentAtMs + attemptMs, signal)
+    if (this.unreachable !== undefined) throw new RenewalFailed(this.#fail(this.unreachable))
+    await this.#travel(this.latency.thereMs, signal)
+    this.arrived.push('renew')
+    const {term} = this.etcd
+    const own = this.etcd.get(ticket.key)
+    const evidence = {
+      sentAtMs,
+      ttlMs: this.deposed ? this.etcd.ttlOf(ticket.lease) : this.etcd.keepAlive(ticket.lease),
+      keepAliveTerm: this.deposed ? term - 1n : term,
+      readTerm: term,
+      ...(own && {createRevision: own.createRevision}),
+    }
+    await this.#answer('renew', signal)
+    return evidence
+  }
+
+  putMark(ticket: Ticket, markKey: string, signal: AbortSignal): Promise<boolean> {
+    return this.#request('putMark', signal, () => {
+      if (!this.#isThere(ticket)) return false
+      this.etcd.put({key: markKey, value: markValue(ticket.lease)})
+      return true
+    })
+  }
+
+  dequeue({ticket, markKey}: Dequeue, signal: AbortSignal): Promise<'removed' | 'gone' | 'unknown'> {
+    let tries = 0
+    return this.#request('dequeue', signal, () => {
+      tries++
+      const mark = markKey === undefined ? [] : [markKey]
+      if (this.#isThere(ticket)) {
+        this.etcd.remove(ticket.key, ...mark)
+        return 'removed'
+      }
+      this.etcd.remove(...mark.filter((key) => this.etcd.get(key)?.value === markValue(ticket.lease)))
+      return tries > 1 ? 'unknown' : 'gone'
+    })
+  }
+
+  revoke(lease: LeaseId, signal: AbortSignal): Promise<void> {
+    return this.#request('revoke', signal, () => this.etcd.revoke(lease))
+  }
+
+  async deletion(key: string, afterRevision: Revision, signal: AbortSignal): Promise<'deleted' | 'unknown'> {
+    await this.#reach(signal)
+    this.arrived.push('deletion')
+    signal.throwIfAborted()
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        end()
+        reject(signal.reason as Error)
+      }
+      signal.addEventListener('abort', onAbort, {once: true})
+      const end = this.etcd.watch(key, afterRevision, (seen) => {
+        signal.removeEventListener('abort', onAbort)
+        this.#reach(signal).then(() => resolve(seen), reject)
+      })
+    })
+  }
+
+  /** One request, repeated until its answer comes. */
+  async #request<T>(method: FakeMethod, signal: AbortSignal, handle: (sentAtMs: number) => T): Promise<T> {
+    for (;;) {
+      await this.#reach(signal)
+      const sentAtMs = this.#clock.elapsedMs()
+      await this.#travel(this.latency.thereMs, signal)
+      this.arrived.push(method)
+      const answer = handle(sentAtMs)
+      const lost = this.#lost.indexOf(method)
+      if (lost < 0 && this.unreachable === undefined) {
+        await this.#answer(method, signal)
+        return answer
+      }
+      if (lost >= 0) this.#lost.splice(lost, 1)
+      this.#fail('the answer was lost')
+      await this.#travel(fakeRetryMs, signal)
+    }
+  }
+
+  async #reach(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    while (this.unreachable !== undefined) {
+      this.#fail(this.unreachable)
+      await this.#travel(fakeRetryMs, signal)
+    }
+  }
+
+  async #answer(method: FakeMethod, signal: AbortSignal): Promise<void> {
+    await this.#travel(this.latency.backMs, signal)
+    await this.#gates.get(method)
+    signal.throwIfAborted()
+  }
+
+  async #travel(ms: number, signal: AbortSignal): Promise<void> {
+    if (ms > 0) await this.#clock.sleepUntil(this.#clock.elapsedMs() + ms, signal)
+  }
+
+  #fail(why: string): string {
+    this.lastFailure = `fake: ${why}`
+    return this.lastFailure
+  }
+
+  #isThere(ticket: Ticket): boolean {
+    return this.etcd.get(ticket.key)?.createRevision === ticket.createRevision
+  }
+
+  #before(ticket: Ticket, queuePrefix: string): FakeKey[] {
+    return this.etcd.under(queuePrefix).filter((one) => one.createRevision < ticket.createRevision)
+  }
+
+  #view(ticket: Ticket, {queuePrefix, markKey}: QueueKeys): QueueView {
+    return {
+      ...(this.#isThere(ticket) && {own: ticket}),
+      ...aheadOf(this.#before(ticket, queuePrefix).at(-1)),
+      ...this.#markOf(markKey),
+      revision: this.etcd.revision,
+    }
+  }
+
+  #markOf(markKey: string | undefined): {markRevision?: Revision} {
+    const mark = markKey === undefined ? undefined : this.etcd.get(markKey)
+    return mark ? {markRevision: mark.createRevision} : {}
+  }
+}
+
+function aheadOf(found: FakeKey | undefined): {ahead?: TicketAhead} {
+  if (found === undefined) return {}
+  const holder = decodeHolder(found.value)
+  return {ahead: {key: found.key, createRevision: found.createRevision, ...(holder && {holder})}}
+}
