@@ -11,6 +11,7 @@ import {wishedTimeline} from '../lib/config/lockRequest.ts'
 import {runRequest} from '../runRequest.ts'
 import {loadSettings} from '../lib/config/settings.ts'
 import {explain} from '../lib/output/explain.ts'
+import {isTerminal} from '../lib/output/stderr.ts'
 import {openPorts} from '../ports.ts'
 
 export default class Run extends LeashCommand {
@@ -56,7 +57,7 @@ export default class Run extends LeashCommand {
     this.reportTo(flags['status-file'])
     const {ports, close} = openPorts(settings, request.lock.keys.name, this.speaker)
     const outcome = await runUnderLock(request, ports, signals).finally(close)
-    const message = runMessage(outcome)
+    const message = runMessage(outcome, isTerminal() || flags.verbose)
     if (message !== undefined) this.speaker.warn(message)
     const status = runStatus(outcome, {conflict: flags['conflict-exit-code'], lost: flags['lost-exit-code']})
     this.end(status, runReport(request.lock.keys.name, outcome, status))

@@ -1,10 +1,15 @@
 import {unreachable} from '../core/errors.ts'
 import type {Release} from '../core/heldLock.ts'
 import type {LossCause} from '../core/session.ts'
+import {describeHolder} from '../core/ticket.ts'
 import type {RunOutcome} from './runUnderLock.ts'
 
-/** What to say of a run's end: nothing if all went well, or if what happened is what `--no-wait` is for. */
-export function runMessage(outcome: RunOutcome): string | undefined {
+/**
+ * What to say of a run's end: nothing if all went well.
+ *
+ * @param contention whether to say that somebody else holds the lock: to a person; a cron job asked for silence
+ */
+export function runMessage(outcome: RunOutcome, contention: boolean): string | undefined {
   switch (outcome.outcome) {
     case 'ended':
       return (
@@ -17,6 +22,9 @@ export function runMessage(outcome: RunOutcome): string | undefined {
     case 'waitedOut':
       return 'not acquired: the wait ran out; wait longer with -w, or find out who holds it'
     case 'contended':
+      return contention
+        ? `not acquired: held by ${describeHolder(outcome.ahead)}; wait for it with -w`
+        : undefined
     case 'interrupted':
       return undefined
     default:

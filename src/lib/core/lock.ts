@@ -81,7 +81,7 @@ export async function acquire(
   signal: AbortSignal,
 ): Promise<Acquisition> {
   const startedAtMs = ports.clock.elapsedMs()
-  const waitMs = request.wait.kind === 'none' ? request.connectTimeoutMs : request.wait.ms
+  const waitMs = request.wait.kind === 'none' ? request.connectTimeoutMs + settlingMs : request.wait.ms
   const patience = {
     atMs: startedAtMs + waitMs,
     reason: request.wait.kind === 'none' ? unreachable : waitedOut,

@@ -48,3 +48,9 @@ export function decodeHolder(value: string): Holder | undefined {
 export function markValue(lease: LeaseId): string {
   return leaseHex(lease)
 }
+
+/** Who holds a lock, for people: `anna@db1 (pid 4711) since 2026-03-01T02:00:00.000Z`. */
+export function describeHolder({holder, key}: TicketAhead): string {
+  if (holder === undefined) return `another program (${key})`
+  return `${holder.user}@${holder.host} (pid ${holder.pid}) since ${holder.since}`
+}

@@ -1,6 +1,5 @@
 import {unreachable} from '../core/errors.ts'
 import type {LockNews} from '../core/lock.ts'
-import type {TicketAhead} from '../core/ticket.ts'
 import type {Speaker} from './stderr.ts'
 
 /** Says what happens while a lock is waited for and held. Waiting itself has a display of its own. */
@@ -27,12 +26,6 @@ export function speakNews(speaker: Speaker, news: LockNews): void {
     default:
       return unreachable(news)
   }
-}
-
-/** Who holds a lock, for people: `anna@db1 (pid 4711) since 2026-03-01T02:00:00.000Z`. */
-export function describeHolder({holder, key}: TicketAhead): string {
-  if (holder === undefined) return `another program (${key})`
-  return `${holder.user}@${holder.host} (pid ${holder.pid}) since ${holder.since}`
 }
 
 function seconds(ms: number): string {

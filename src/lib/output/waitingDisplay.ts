@@ -1,6 +1,5 @@
-import type {TicketAhead} from '../core/ticket.ts'
+import {type TicketAhead, describeHolder} from '../core/ticket.ts'
 import {printable} from './escape.ts'
-import {describeHolder} from './lockNews.ts'
 
 interface Spinner {
   text: string
