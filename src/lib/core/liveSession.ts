@@ -141,9 +141,12 @@ export class LiveSession {
   }
 
   async #renew(): Promise<void> {
+    // Time may have gone by unseen: a loss comes first, and is not hidden by what this renewal finds.
+    this.#tick()
     const {store, clock, ticket, terms} = this.#parts
     const {attemptMs} = this.#timeline
     const startedAtMs = clock.elapsedMs()
+    const wallLeadMs = this.#wallLead()
     this.#renewAtMs = startedAtMs + this.#timeline.renewAfterMs
     try {
       const signal = AbortSignal.any([this.#closing.signal, this.#gone.signal])
@@ -152,6 +155,8 @@ export class LiveSession {
       const verdict = judge(evidence, ticket)
       switch (verdict.is) {
         case 'confirmed':
+          // A jump of the wall clock since then is not covered by this evidence.
+          this.#wallLeadMs = wallLeadMs
           return this.#onConfirmed(evidence.sentAtMs, timeline(evidence.ttlMs, terms))
         case 'ticketGone':
           return this.ticketGone()
@@ -168,7 +173,6 @@ export class LiveSession {
   #onConfirmed(sentAtMs: number, confirmedTimeline: Timeline): void {
     this.#timeline = confirmedTimeline
     this.#renewAtMs = Math.min(this.#renewAtMs, sentAtMs + confirmedTimeline.renewAfterMs)
-    this.#wallLeadMs = this.#wallLead()
     this.#on({type: 'confirmed', sentAtMs, timeline: confirmedTimeline})
     for (const onConfirmed of this.#confirmations) onConfirmed(sentAtMs)
     this.#tick()
