@@ -60,7 +60,7 @@ function cacheName(source) {
 /** By the password file, as the environment's HOME may be another user's. */
 function ownFile(name) {
   try {
-    return path.join(require('node:os').userInfo().homedir, '.cache/leash', name)
+    return path.join(require('node:os').userInfo().homedir, '.cache/leash/code', name)
   } catch {
     return undefined
   }

@@ -78,17 +78,24 @@ function noteNothingNew({file, data}: {file: string; data: Buffer}): void {
 
 /** The directory, if it must be made, gets the same rights as the file. */
 function saveAs(file: string, data: Buffer, mode: 0o600 | 0o644): boolean {
-  const directory = path.dirname(file)
   const temporary = `${file}.${process.pid}.tmp`
   try {
-    fs.mkdirSync(directory, {recursive: true, mode: mode === 0o600 ? 0o700 : 0o755})
-    if (!isSafe(directory)) return false
+    fs.mkdirSync(path.dirname(file), {recursive: true, mode: mode === 0o600 ? 0o700 : 0o755})
+    if (!isSafe(path.dirname(file))) return false
     fs.writeFileSync(temporary, data, {flag: 'wx', mode})
     fs.renameSync(temporary, file)
     return true
   } catch {
-    fs.rmSync(temporary, {force: true})
+    removeIfThere(temporary)
     return false
+  }
+}
+
+function removeIfThere(file: string): void {
+  try {
+    fs.unlinkSync(file)
+  } catch {
+    // It is not.
   }
 }
 
