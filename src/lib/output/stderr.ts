@@ -14,9 +14,14 @@ export function isTerminal(): boolean {
   return isatty(stderr)
 }
 
+/** Whether what we write to the terminal may have colours (https://no-color.org). */
+export function colourWanted(): boolean {
+  return isTerminal() && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
+}
+
 /**
- * What leash says on stderr: whole lines, `leash: TEXT`, made safe for a terminal. Colour only on a terminal that wants it
- * (https://no-color.org). A closed or broken stderr never disturbs the job.
+ * What leash says on stderr: whole lines, `leash: TEXT`, made safe for a terminal. Colour only on a terminal that wants it. A
+ * closed or broken stderr never disturbs the job.
  */
 export class Speaker {
   readonly verbosity: Verbosity
@@ -27,7 +32,7 @@ export class Speaker {
   constructor(verbosity: Verbosity, subject = '') {
     this.verbosity = verbosity
     this.#subject = subject === '' ? '' : `${subject}: `
-    this.#colour = isTerminal() && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
+    this.#colour = colourWanted()
   }
 
   /** Says why leash cannot do what it was asked, whatever the verbosity. */

@@ -1,5 +1,6 @@
 import {type TicketAhead, describeHolder} from '../core/ticket.ts'
 import {printable} from './escape.ts'
+import {colourWanted} from './stderr.ts'
 
 interface Spinner {
   text: string
@@ -38,8 +39,17 @@ export class WaitingDisplay {
   async #start(): Promise<void> {
     const {default: ora} = await import('ora')
     if (this.#text === undefined || this.#spinner !== undefined) return
-    // stdin is the job's, also while we wait.
-    this.#spinner = ora({text: this.#text, stream: process.stderr, discardStdin: false}).start()
+    const {stderr} = process
+    this.#spinner = ora({
+      text: this.#text,
+      stream: stderr,
+      color: colourWanted() && 'cyan',
+      // A terminal that does not say how wide it is (a serial line, some containers) has 0 columns, and ora would wrap the
+      // text into endlessly many lines: there it writes a plain line.
+      ...(stderr.columns === 0 && {isEnabled: false}),
+      // stdin is the job's, also while we wait.
+      discardStdin: false,
+    }).start()
   }
 }
 
