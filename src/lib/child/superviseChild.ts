@@ -45,11 +45,8 @@ const longestPollMs = 50
  * @throws LeashError `notFound` or `notExecutable` if it cannot be started
  */
 export async function superviseChild(command: ChildCommand, parts: Supervising): Promise<TreeEnd> {
-  const [file, ...args] = command.argv
-  const child = spawn(file, args, {detached: true, env: command.env, stdio: 'inherit'})
-  const group = child.pid
-  if (group === undefined) throw await startFailure(child, file)
-  return new Promise((resolve) => watchOver(child, group, command, parts, resolve))
+  const child = await start(command)
+  return new Promise((resolve) => watchOver(child, child.pid, command, parts, resolve))
 }
 
 function watchOver(
@@ -108,14 +105,25 @@ function endOf({exitCode, signalCode}: ChildProcess): ChildEnd {
   return signalCode === null ? {code: exitCode ?? 0} : {signal: signalCode}
 }
 
+async function start({argv, env}: ChildCommand): Promise<ChildProcess & {pid: number}> {
+  const [file, ...args] = argv
+  try {
+    const child = spawn(file, args, {detached: true, env, stdio: 'inherit'})
+    if (child.pid !== undefined) return child as ChildProcess & {pid: number}
+    return await new Promise((_, reject) => child.once('error', reject))
+  } catch (error) {
+    // Node throws some faults (E2BIG: arguments and environment are too long) and emits the others.
+    throw startFailure(error as NodeJS.ErrnoException, file)
+  }
+}
+
 /** What a shell would say, with its statuses: 127 if there is no such command, 126 if it cannot be executed. */
-async function startFailure(child: ChildProcess, file: string): Promise<LeashError> {
-  const cause = await new Promise<NodeJS.ErrnoException>((resolve) => child.once('error', resolve))
+function startFailure(cause: NodeJS.ErrnoException, file: string): LeashError {
   if (cause.code === 'ENOENT') {
     const wayOut = 'check the name, PATH, and the interpreter in its first line'
     return new LeashError('notFound', `command "${file}" was not found`, wayOut, {cause})
   }
-  const wayOut = 'check its permissions and its format'
+  const wayOut = 'check its permissions and format, and the length of its arguments'
   return new LeashError('notExecutable', `command "${file}" cannot be executed: ${cause.code}`, wayOut, {
     cause,
   })
