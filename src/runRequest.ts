@@ -1,4 +1,5 @@
 import {findCommand} from './lib/child/findCommand.ts'
+import {requirePassable} from './lib/child/passableArguments.ts'
 import type {RunRequest} from './lib/child/runUnderLock.ts'
 import {type LockFlags, lockRequest} from './lib/config/lockRequest.ts'
 import type {Settings} from './lib/config/settings.ts'
@@ -24,6 +25,7 @@ export function runRequest(flags: RunFlags, operands: readonly string[], setting
       'put it after the options: leash run -l NAME -- COMMAND',
     )
   }
+  requirePassable(operands)
   findCommand(file, process.env['PATH'])
   return {lock, argv: [file, ...args], env: process.env, stopSignal}
 }
