@@ -4,6 +4,7 @@ import {errorStatus} from './lib/child/exitStatus.ts'
 import {LeashError} from './lib/core/errors.ts'
 import {prepareStatusFile, writeStatusFile} from './lib/output/statusFile.ts'
 import {Speaker} from './lib/output/stderr.ts'
+import {usageError} from './usageError.ts'
 
 /** The base of every command: options end at the first operand, and a fault is one line on stderr and an exit status. */
 export abstract class LeashCommand extends Command {
@@ -63,15 +64,6 @@ export abstract class LeashCommand extends Command {
     this.end(exitStatus, {outcome: 'failed', cause: fault.code, message: fault.message, exitStatus})
     return Promise.resolve()
   }
-}
-
-/** oclif's parser explains over several lines; one of them says what is wrong. */
-function usageError(error: unknown, id: string | undefined): LeashError {
-  const text = error instanceof Error ? error.message : String(error)
-  const lines = text.split('\n').map((line) => line.trim())
-  const line = lines.find((candidate) => candidate !== '' && !candidate.startsWith('The following')) ?? text
-  const message = line.charAt(0).toLowerCase() + line.slice(1)
-  return new LeashError('usage', message, `see "leash ${id ?? ''} --help"`, {cause: error})
 }
 
 function bug(error: unknown): LeashError {

@@ -6,10 +6,10 @@ import {LeashError} from '../core/errors.ts'
  * Checks that a command can be found and executed before anything is touched, as a shell does when it has come to it.
  * `execvp` decides in the end.
  *
- * @param path the value of PATH; absent or empty parts mean what they mean to `execvp`
+ * @param path the value of PATH; its absence and empty parts mean what they mean to `execvp`
  * @throws LeashError `notFound` or `notExecutable`
  */
-export function findCommand(file: string, path = '/usr/local/bin:/bin:/usr/bin'): void {
+export function findCommand(file: string, path = '/bin:/usr/bin'): void {
   const candidates = file.includes('/')
     ? [file]
     : path.split(':').map((directory) => join(directory || '.', file))

@@ -4,7 +4,8 @@ import type {RunOutcome} from './runUnderLock.ts'
 export const containment = 'process group'
 
 /**
- * A run's end for the status file: `outcome`, `cause`, `code` and `signal` of the child, `fence`, `key`, `lease`,
+ * A run's end for the status file: `outcome`, `cause` (of a loss, or the signal that interrupted us), `code` and `signal`
+ * of the child, `fence`, `key`, `lease`,
  * `waitedMs`, `heldMs`, `containment`, `exitStatus`. What does not apply is null.
  */
 export function runReport(lock: string, outcome: RunOutcome, exitStatus: number): Record<string, unknown> {
@@ -13,7 +14,7 @@ export function runReport(lock: string, outcome: RunOutcome, exitStatus: number)
   return {
     lock,
     outcome: outcome.outcome,
-    cause: outcome.outcome === 'lost' ? outcome.cause.kind : null,
+    cause: causeOf(outcome),
     exitStatus,
     code: child !== undefined && 'code' in child ? child.code : null,
     signal: child !== undefined && 'signal' in child ? child.signal : null,
@@ -25,4 +26,9 @@ export function runReport(lock: string, outcome: RunOutcome, exitStatus: number)
     leftovers: outcome.outcome === 'ended' ? outcome.leftovers : null,
     containment: hold === undefined ? null : containment,
   }
+}
+
+function causeOf(outcome: RunOutcome): string | null {
+  if (outcome.outcome === 'lost') return outcome.cause.kind
+  return outcome.outcome === 'interrupted' ? outcome.signal : null
 }
