@@ -15,8 +15,7 @@ import {isTerminal} from '../lib/output/stderr.ts'
 import {openPorts} from '../ports.ts'
 
 export default class Run extends LeashCommand {
-  static override summary =
-    'Run a command while holding a lock, and end it before the lock can pass to anyone else.'
+  static override summary = 'Run a command while holding a lock, and end it before the lock can pass on.'
   static override usage = 'run -l NAME [OPTIONS] [--] COMMAND [ARGUMENT...]'
   static override examples = [
     '<%= config.bin %> run -n -l nightly -- /usr/local/bin/backup',
