@@ -63,7 +63,7 @@ export function versionOf(
 }
 
 /** Our environment without what would change how Node starts (extra certificates cost Node 20 30 ms) or how a tool locks. */
-function plainEnvironment(added: Contender['environment'] = {}): NodeJS.ProcessEnv {
+export function plainEnvironment(added: Contender['environment'] = {}): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !/^(NODE_|LEASH_|ETCDCTL_|CONSUL_)/.test(name))
   return {...Object.fromEntries(kept), ...added}
 }

@@ -53,14 +53,28 @@ export function learnCode(known: CodeCache): void {
  */
 export function saveCode({script, cache, places}: CodeCache): void {
   try {
+    const file = [places.shared, places.own()].find(
+      (place) => place && isWritable(place, place === places.shared),
+    )
+    if (!file) return
     const code = script.createCachedData()
     if (cache?.own && code.length < cache.data.length * (1 + insignificant)) return noteNothingNew(cache)
-    const data = Buffer.concat([code, Buffer.of(lesson.fresh)])
-    if (saveAs(places.shared, data, 0o644)) return removeOld(places.shared)
-    const own = places.own()
-    if (own && saveAs(own, data, 0o600)) removeOld(own)
+    saveAs(file, Buffer.concat([code, Buffer.of(lesson.fresh)]), file === places.shared ? 0o644 : 0o600)
+    removeOld(path.dirname(file))
   } catch {
     // See above.
+  }
+}
+
+/** Makes the file's directory, if need be, for all to read or for the user alone. */
+function isWritable(file: string, shared: boolean): boolean {
+  const directory = path.dirname(file)
+  try {
+    fs.mkdirSync(directory, {recursive: true, mode: shared ? 0o755 : 0o700})
+    fs.accessSync(directory, fs.constants.W_OK)
+    return isSafe(directory)
+  } catch {
+    return false
   }
 }
 
@@ -76,26 +90,13 @@ function noteNothingNew({file, data}: {file: string; data: Buffer}): void {
   }
 }
 
-/** The directory, if it must be made, gets the same rights as the file. */
-function saveAs(file: string, data: Buffer, mode: 0o600 | 0o644): boolean {
+function saveAs(file: string, data: Buffer, mode: number): void {
   const temporary = `${file}.${process.pid}.tmp`
   try {
-    fs.mkdirSync(path.dirname(file), {recursive: true, mode: mode === 0o600 ? 0o700 : 0o755})
-    if (!isSafe(path.dirname(file))) return false
     fs.writeFileSync(temporary, data, {flag: 'wx', mode})
     fs.renameSync(temporary, file)
-    return true
   } catch {
-    removeIfThere(temporary)
-    return false
-  }
-}
-
-function removeIfThere(file: string): void {
-  try {
-    fs.unlinkSync(file)
-  } catch {
-    // It is not.
+    fs.rmSync(temporary, {force: true})
   }
 }
 
@@ -107,8 +108,7 @@ function isSafe(directory: string): boolean {
   )
 }
 
-function removeOld(neighbour: string): void {
-  const directory = path.dirname(neighbour)
+function removeOld(directory: string): void {
   for (const name of fs.readdirSync(directory)) {
     const file = path.join(directory, name)
     if (Date.now() - fs.statSync(file).mtimeMs > keptMs) fs.rmSync(file, {force: true})

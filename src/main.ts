@@ -19,7 +19,7 @@ const lingerMs = 1000
  * The command `leash`: finds the command in `argv` (without node and script), loads it and nothing else, and runs it.
  *
  * oclif's own entry would build its full configuration first, and would take a `--help` that belongs to the job for
- * ours. Here oclif's configuration and help are loaded only when help or the version is asked for.
+ * ours. Here oclif's configuration and help are loaded only when help is asked for.
  * Never rejects. The exit status is left in `process.exitCode`.
  */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -54,8 +54,8 @@ async function answerWithoutCommand(argv: readonly string[]): Promise<void> {
   const [first] = argv
   if (first === undefined || (first.startsWith('-') && argv.some(isHelpFlag))) return showHelp([])
   if (first === '--version') {
-    console.log((await fullConfig()).userAgent)
-    return
+    const {startConfig} = await import('./startConfig.ts')
+    return console.log(startConfig(packageJson, packageRoot).userAgent)
   }
   forgetCode()
   const kind = first.startsWith('-') ? 'an option' : 'a command'
@@ -70,14 +70,9 @@ function fail(code: LeashErrorCode, text: string): void {
 const isHelpFlag = (arg: string): boolean => arg === '--help' || arg === '-h'
 
 async function showHelp(argv: readonly string[]): Promise<void> {
-  const config = await fullConfig()
+  const {helpConfig} = await import('./startConfig.ts')
+  const config = await helpConfig(packageJson, packageRoot)
   const {loadHelpClass} = await import('@oclif/core/help')
   const Help = await loadHelpClass(config)
   await new Help(config, config.pjson.oclif.helpOptions).showHelp([...argv])
-}
-
-/** oclif's own configuration, with the manifest's commands: for help and the version. */
-async function fullConfig(): Promise<Config> {
-  const {Config} = await import('@oclif/core/config')
-  return Config.load({root: packageRoot, pjson: packageJson})
 }

@@ -12,6 +12,13 @@ class StartConfig extends Config {
   }
 }
 
+/** oclif's configuration with the manifest's commands, as help needs it. The user's files have no say in it. */
+class HelpConfig extends Config {
+  override async loadTheme(): Promise<undefined> {
+    return Promise.resolve(undefined)
+  }
+}
+
 const ignore = (): void => {}
 const silent: Interfaces.Logger = {
   namespace: 'oclif',
@@ -23,6 +30,12 @@ const silent: Interfaces.Logger = {
   warn: ignore,
 }
 
+export async function helpConfig(pjson: Interfaces.PJSON, root: string): Promise<Config> {
+  const config = new HelpConfig({root, pjson, userPlugins: false, devPlugins: false})
+  await config.load()
+  return config
+}
+
 /** Also silences oclif's debug log, whose logger is a package of its own. */
 export function startConfig(pjson: Interfaces.PJSON, root: string): Config {
   setLogger({root, logger: silent})
@@ -32,7 +45,7 @@ export function startConfig(pjson: Interfaces.PJSON, root: string): Config {
   config.name = pjson.name
   config.bin = pjson.oclif.bin ?? pjson.name
   config.version = pjson.version
-  config.userAgent = `${config.name}/${config.version}`
+  config.userAgent = `${config.name}/${config.version} ${process.platform}-${process.arch} node-${process.version}`
   config.valid = true
   return config
 }

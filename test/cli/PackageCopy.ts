@@ -1,8 +1,9 @@
-import {spawn} from 'node:child_process'
+import {type ChildProcessWithoutNullStreams, spawn} from 'node:child_process'
 import {once} from 'node:events'
 import {cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:fs'
 import path from 'node:path'
 import {text} from 'node:stream/consumers'
+import {plainEnvironment} from '../../bench/measure.ts'
 import {bundle} from '../../scripts/build/bundle.ts'
 import {generateCodecs} from '../../scripts/build/codecs.ts'
 
@@ -69,11 +70,15 @@ export class PackageCopy implements Disposable {
     return this.run([process.execPath, this.launcher, ...args])
   }
 
+  /** Starts leash with pipes, and does not wait for its end. */
+  start(args: string[], environment: Record<string, string>): ChildProcessWithoutNullStreams {
+    return spawn(process.execPath, [this.launcher, ...args], {env: plainEnvironment(environment)})
+  }
+
   /** Runs a program with an environment that says nothing to Node or leash but what is given. */
   async run([program = '', ...args]: string[], environment: Record<string, string> = {}): Promise<Ended> {
-    const kept = Object.entries(process.env).filter(([name]) => !/^(NODE_|LEASH_|ETCDCTL_|VITEST)/.test(name))
     const child = spawn(program, args, {
-      env: {...Object.fromEntries(kept), ...environment},
+      env: plainEnvironment(environment),
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])

@@ -1,9 +1,12 @@
+import {once} from 'node:events'
 import {mkdirSync, readdirSync, readFileSync} from 'node:fs'
 import path from 'node:path'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {onPath} from '../../bench/measure.ts'
+import {call} from '../support/etcdGateway.ts'
 import {EtcdServer} from '../support/EtcdServer.ts'
 import {PackageCopy, repository} from './PackageCopy.ts'
+import {until} from '../support/wait.ts'
 import {evaluated, type Evaluated} from './evaluated.ts'
 
 /**
@@ -28,6 +31,8 @@ const neededPackages = [
   'long',
   'protobufjs',
 ]
+
+const toBase64 = (text: string): string => Buffer.from(text).toString('base64')
 
 let copy: PackageCopy
 let etcd: EtcdServer
@@ -142,6 +147,34 @@ describe('the command line', () => {
     expect(stderr).toContain(message)
     expect(stderr).not.toContain('\u001b')
   })
+})
+
+test('a pipe on stdout stays blocking for all who share it while leash waits', async () => {
+  const nonBlocking = 0o4000
+  const leash = ['run', '-l', 'shared', '--', 'cat']
+  const tickets = {
+    key: toBase64('leash/lock/shared/'),
+    range_end: toBase64('leash/lock/shared0'),
+    count_only: true,
+  }
+  const queue = (length: number): Promise<unknown> =>
+    until(
+      `${length} tickets`,
+      async () =>
+        (await call<{count?: string}>(etcd.url, '/v3/kv/range', tickets, 1000)).count === `${length}`,
+      {
+        withinMs: 10_000,
+        everyMs: 20,
+      },
+    )
+  const holder = copy.start(leash, {LEASH_ENDPOINTS: etcd.url})
+  await queue(1)
+  const waiter = copy.start(leash, {LEASH_ENDPOINTS: etcd.url})
+  await queue(2)
+  const flags = /flags:\s*(\d+)/.exec(readFileSync(`/proc/${waiter.pid}/fdinfo/1`, 'utf8'))?.[1] ?? ''
+  expect(parseInt(flags, 8) & nonBlocking).toBe(0)
+  for (const {stdin} of [holder, waiter]) stdin.end()
+  await Promise.all([once(holder, 'exit'), once(waiter, 'exit')])
 })
 
 test('stack traces name the sources when Node maps them', async () => {
