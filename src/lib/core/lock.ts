@@ -80,25 +80,24 @@ export async function acquire(
   ports: LockPorts,
   signal: AbortSignal,
 ): Promise<Acquisition> {
+  const {wait, connectTimeoutMs} = request
   const startedAtMs = ports.clock.elapsedMs()
-  const waitMs = request.wait.kind === 'none' ? request.connectTimeoutMs + settlingMs : request.wait.ms
-  const patience = {
-    atMs: startedAtMs + waitMs,
-    reason: request.wait.kind === 'none' ? unreachable : waitedOut,
+  const patience: Limit =
+    wait.kind === 'none'
+      ? {atMs: startedAtMs + connectTimeoutMs + settlingMs, reason: unreachable}
+      : {atMs: startedAtMs + wait.ms, reason: waitedOut}
+  // Until the first ticket is put it is etcd that keeps us waiting, also if the wait runs out before.
+  let limits: Limits = {
+    connecting: {atMs: Math.min(startedAtMs + connectTimeoutMs, patience.atMs), reason: unreachable},
+    patience,
   }
   try {
-    return await withLimit(ports.clock, patience, signal, async (patient) => {
-      const connectByMs = startedAtMs + Math.min(request.connectTimeoutMs, waitMs)
-      for (
-        let limit = {atMs: connectByMs, reason: unreachable};
-        ;
-        limit = {atMs: Infinity, reason: unreachable}
-      ) {
-        const acquisition = await takeTicket(request, ports, limit, patient)
-        if (acquisition !== 'requeue') return acquisition
-        ports.tell({kind: 'requeued'})
-      }
-    })
+    for (;;) {
+      const acquisition = await takeTicket(request, ports, limits, signal)
+      if (acquisition !== 'requeue') return acquisition
+      limits = {connecting: patience, patience}
+      ports.tell({kind: 'requeued'})
+    }
   } catch (error) {
     if (error === waitedOut) return {is: 'waitedOut'}
     if (error !== unreachable) throw error
@@ -111,16 +110,22 @@ export async function acquire(
   }
 }
 
+/** Until when we try to put a ticket, and until when to come to hold the lock. */
+interface Limits {
+  connecting: Limit
+  patience: Limit
+}
+
 /** One ticket's way from grant to admission. Whatever ends it without the lock takes the ticket back. */
 async function takeTicket(
   request: LockRequest,
   ports: LockPorts,
-  connecting: Limit,
+  limits: Limits,
   signal: AbortSignal,
 ): Promise<Acquisition | 'requeue'> {
   const lease = ports.newLeaseId()
   try {
-    const acquisition = await holdTicket(lease, request, ports, connecting, signal)
+    const acquisition = await holdTicket(lease, request, ports, limits, signal)
     if (acquisition === 'requeue' || acquisition.is !== 'held') await withdraw(lease, ports)
     return acquisition
   } catch (error) {
@@ -134,7 +139,7 @@ async function holdTicket(
   lease: LeaseId,
   request: LockRequest,
   ports: LockPorts,
-  connecting: Limit,
+  {connecting, patience}: Limits,
   signal: AbortSignal,
 ): Promise<Acquisition | 'requeue'> {
   const {granted, view} = await withLimit(ports.clock, connecting, signal, (limited) =>
@@ -147,14 +152,18 @@ async function holdTicket(
   const session = new LiveSession({...ports, ticket, terms: request.terms}, granted)
   try {
     const turn = AbortSignal.any([signal, session.lost])
-    const admitted = await awaitTurn(first, view, request.keys, ports, turn)
-    await prepareStart(admitted.predecessorVanished, ports, session, turn)
-    const marked = first.is === 'admitted'
+    await withLimit(ports.clock, patience, turn, async (limited) => {
+      const admitted = await awaitTurn(first, view, request.keys, ports, limited)
+      await prepareStart(admitted.predecessorVanished, ports, session, limited)
+    })
+    // A ticket of an earlier try, whose answer was lost, may have lined up without a mark and come first since.
+    const marked = view.markRevision === ticket.createRevision
     ports.tell({kind: 'acquired', fence: fencingToken(ticket.createRevision)})
     return {is: 'held', lock: new HeldLock({...ports, keys: request.keys, session, ticket, marked})}
   } catch (error) {
     session.close()
-    if (session.lost.aborted && !signal.aborted) return 'requeue'
+    signal.throwIfAborted()
+    if (session.lost.aborted) return 'requeue'
     throw error
   }
 }
