@@ -200,7 +200,8 @@ export class FakeStore implements LeaseStore {
 
   async #answer(method: FakeMethod, signal: AbortSignal): Promise<void> {
     await this.#travel(this.latency.backMs, signal)
-    await this.#gates.get(method)
+    const gate = this.#gates.get(method)
+    if (gate !== undefined) await unlessAborted(gate, signal)
     signal.throwIfAborted()
   }
 
@@ -240,4 +241,11 @@ function aheadOf(found: FakeKey | undefined): {ahead?: TicketAhead} {
   if (found === undefined) return {}
   const holder = decodeHolder(found.value)
   return {ahead: {key: found.key, createRevision: found.createRevision, ...(holder && {holder})}}
+}
+
+function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    promise.then(resolve, reject)
+    signal.addEventListener('abort', () => reject(signal.reason as Error), {once: true})
+  })
 }

@@ -1,0 +1,165 @@
+import fc from 'fast-check'
+import {expect, test} from 'vitest'
+import type {HeldLock} from '../../../src/lib/core/heldLock.ts'
+import type {LossCause} from '../../../src/lib/core/session.ts'
+import {type Client, World, notAtAll} from './world.fixture.ts'
+
+const foreignKey = 'leash/lock/nightly/foreign'
+
+/** One who wants the lock, and how long its child ran: one that ignores TERM, so until it was killed. */
+class Actor {
+  readonly client: Client
+  readonly #world: World
+  lock?: HeldLock
+  waits = true
+  fromMs = Infinity
+  toMs = Infinity
+
+  constructor(world: World, {isTry, answerLost}: {isTry: boolean; answerLost: boolean}) {
+    this.#world = world
+    this.client = world.client()
+    if (answerLost) this.client.store.loseAnswer('enqueue')
+    this.client.acquire(isTry ? {wait: notAtAll} : {}).then(
+      (acquisition) => {
+        this.waits = false
+        if (acquisition.is === 'held') this.#run(acquisition.lock)
+      },
+      () => (this.waits = false),
+    )
+  }
+
+  get runs(): boolean {
+    const nowMs = this.#world.clock.elapsedMs()
+    return this.fromMs <= nowMs && nowMs < this.toMs
+  }
+
+  end(): void {
+    this.#endAt(this.#world.clock.elapsedMs())
+    void this.lock?.release(true)
+  }
+
+  #run(lock: HeldLock): void {
+    const {clock} = this.#world
+    this.lock = lock
+    this.fromMs = clock.elapsedMs()
+    lock.childStarted()
+    lock.lost.addEventListener('abort', () => {
+      const cause = lock.lost.reason as LossCause
+      this.#kill(cause.kind === 'ticketGone' ? clock.elapsedMs() : cause.killAtMs)
+    })
+    lock.gone.addEventListener('abort', () => this.#kill(clock.elapsedMs()))
+  }
+
+  #kill(atMs: number): void {
+    if (atMs >= this.toMs) return
+    this.#endAt(atMs)
+    void this.#world.clock.sleepUntil(atMs).then(() => this.lock?.release(false))
+  }
+
+  #endAt(atMs: number): void {
+    this.toMs = Math.min(this.toMs, atMs)
+  }
+}
+
+type Step =
+  | {what: 'wait' | 'try'; answerLost: boolean}
+  | {what: 'end' | 'revoked' | 'giveUp' | 'cutOff'; who: number}
+  | {what: 'foreigner' | 'healed' | 'compaction'}
+  | {what: 'pass'; ms: number}
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {weight: 4, arbitrary: fc.record({what: fc.constantFrom('wait', 'try'), answerLost: fc.boolean()})},
+  {
+    weight: 6,
+    arbitrary: fc.record({what: fc.constantFrom('end', 'revoked', 'giveUp', 'cutOff'), who: fc.nat(9)}),
+  },
+  {weight: 3, arbitrary: fc.record({what: fc.constantFrom('foreigner', 'healed', 'compaction')})},
+  {
+    weight: 7,
+    arbitrary: fc.record({what: fc.constant('pass'), ms: fc.constantFrom(1, 60, 499, 5000, 21_000, 31_000)}),
+  },
+)
+
+class Model {
+  readonly world = new World()
+  readonly actors: Actor[] = []
+
+  async take(now: Step): Promise<void> {
+    if (now.what === 'pass') await this.world.time.advance(now.ms)
+    else this.#act(now)
+    await this.world.time.advance(0)
+  }
+
+  #act(now: Exclude<Step, {what: 'pass'}>): void {
+    const {etcd} = this.world
+    switch (now.what) {
+      case 'wait':
+      case 'try':
+        this.actors.push(new Actor(this.world, {isTry: now.what === 'try', answerLost: now.answerLost}))
+        break
+      case 'foreigner':
+        if (etcd.get(foreignKey) === undefined) etcd.put({key: foreignKey, value: ''})
+        else etcd.remove(foreignKey)
+        break
+      case 'healed':
+        for (const {client} of this.actors) client.store.unreachable = undefined
+        break
+      case 'compaction':
+        etcd.compact()
+        break
+      case 'end':
+      case 'revoked':
+      case 'giveUp':
+      case 'cutOff':
+        this.#actOn(now.what, this.actors[now.who % Math.max(1, this.actors.length)])
+    }
+  }
+
+  #actOn(what: 'end' | 'revoked' | 'giveUp' | 'cutOff', actor: Actor | undefined): void {
+    if (actor === undefined) return
+    const {store} = actor.client
+    if (what === 'giveUp' && actor.waits) actor.client.interrupt('enough')
+    if (what === 'cutOff') store.unreachable = 'silent'
+    if (what === 'end' && actor.runs) actor.end()
+    // A holder that is cut off cannot hear of it: that is beyond any lease.
+    const canHear = store.unreachable === undefined
+    if (what === 'revoked' && actor.runs && canHear) this.world.etcd.revoke(actor.lock?.ticket.lease ?? 0n)
+  }
+}
+
+test('no two children run at once, whoever comes, goes, gives up, loses its lease or is cut off', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, {maxLength: 30}), async (steps) => {
+      const model = new Model()
+      for (const one of steps) await model.take(one)
+      const ran = model.actors
+        .filter(({lock}) => lock !== undefined)
+        .sort((one, other) => one.fromMs - other.fromMs || one.toMs - other.toMs)
+      ran.forEach((actor, index) => {
+        const next = ran[index + 1]
+        if (next?.lock === undefined || actor.lock === undefined) return
+        expect(next.fromMs).toBeGreaterThanOrEqual(actor.toMs)
+        expect(next.lock.fence).toBeGreaterThan(actor.lock.fence)
+      })
+    }),
+    {numRuns: 300},
+  )
+})
+
+test('whoever waits comes to hold the lock, in the order of the tickets, and a clean end leaves nothing', async () => {
+  const ends = fc.array(fc.constantFrom('end', 'revoked'), {minLength: 1, maxLength: 8})
+  await fc.assert(
+    fc.asyncProperty(ends, async (all) => {
+      const model = new Model()
+      for (let count = 0; count < all.length; count++) await model.take({what: 'wait', answerLost: false})
+      for (const [who, what] of all.entries()) {
+        expect(model.actors.map(({runs}) => runs)).toEqual(all.map((_, index) => index === who))
+        await model.take({what, who})
+        await model.take({what: 'pass', ms: 1000})
+      }
+      expect(model.world.etcd.under('')).toEqual([])
+      expect(model.world.etcd.leases).toEqual([])
+    }),
+    {numRuns: 50},
+  )
+})
