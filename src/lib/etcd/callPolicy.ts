@@ -68,7 +68,7 @@ export class CallPolicy {
           attempt({member, signal: limited, repeated: tries > 0}),
         )
       } catch (error) {
-        if (signal.aborted) throw error
+        signal.throwIfAborted()
         const failure = this.noteFailure(error, member)
         const recovered = recover?.(failure)
         if (recovered !== undefined) return recovered

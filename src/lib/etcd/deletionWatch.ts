@@ -3,7 +3,7 @@ import type {Clock} from '../core/clock.ts'
 import type {Revision} from '../core/identifiers.ts'
 import type {CallPolicy} from './callPolicy.ts'
 
-/** A broken watch is opened again after this, doubled each time: nothing is missed meanwhile, but it is what wakes us. */
+/** A broken watch is opened again after this, doubled each time that it does not stand: nothing is missed meanwhile, but it is what wakes us. */
 const firstPauseMs = 100
 const longestPauseMs = 1000
 
@@ -21,10 +21,13 @@ export async function deletionWatch(
 ): Promise<'deleted' | 'unknown'> {
   let seen = afterRevision
   let end: 'deleted' | 'unknown' | undefined
+  let pauseMs = firstPauseMs
   const onAnswer = (answer: IWatchResponse): boolean => {
     if (answer.canceled) {
       if (BigInt(answer.compact_revision) === 0n) throw new Error(`watch cancelled: ${answer.cancel_reason}`)
       end = 'unknown'
+    } else {
+      pauseMs = firstPauseMs
     }
     for (const event of answer.events) {
       const revision = BigInt(event.kv.mod_revision)
@@ -33,7 +36,7 @@ export async function deletionWatch(
     }
     return end !== undefined
   }
-  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+  for (;;) {
     const [member] = policy.members
     const create_request = {
       key: Buffer.from(key, 'utf8'),
@@ -45,9 +48,10 @@ export async function deletionWatch(
       await member.stream('Watch', 'watch', request, onAnswer, signal)
       if (end !== undefined) return end
     } catch (error) {
-      if (signal.aborted) throw error
+      signal.throwIfAborted()
       policy.noteFailure(error, member)
     }
     await clock.sleepUntil(clock.elapsedMs() + pauseMs, signal)
+    pauseMs = Math.min(pauseMs * 2, longestPauseMs)
   }
 }

@@ -62,6 +62,20 @@ export function toError(failure: Exclude<Failure, {is: 'transient'}>): Error {
   }
 }
 
+/** What happened, for messages. */
+export function describeFailure(failure: Failure): string {
+  switch (failure.is) {
+    case 'transient':
+      return failure.reason
+    case 'final':
+      return failure.error.message
+    case 'leaseGone':
+      return 'etcd does not know the lease'
+    case 'leaseExists':
+      return 'etcd knows the lease already'
+  }
+}
+
 /** grpc-js wraps what the socket said in words of its own: `... Last error: Error: connect ECONNREFUSED 127.0.0.1:2379 ...`. */
 function describe(details: string, endpoint: string): string {
   const socket = /(?:connect|read|write|getaddrinfo) E[A-Z_]+/.exec(details)?.[0]

@@ -3,6 +3,7 @@ import type {Clock} from '../core/clock.ts'
 import {type RenewalEvidence, RenewalFailed} from '../core/ports.ts'
 import type {Ticket} from '../core/ticket.ts'
 import type {CallPolicy} from './callPolicy.ts'
+import {describeFailure} from './failure.ts'
 import type {Member} from './member.ts'
 import {ticketRequest} from './requests.ts'
 
@@ -21,11 +22,12 @@ export async function hedgedRenewal(
   const byMs = clock.elapsedMs() + attemptMs
   const over = new AbortController()
   const signals = AbortSignal.any([signal, over.signal])
+  let reason = 'no answer in time'
   const ask = (member: Member): Promise<RenewalEvidence> =>
     policy
       .attempt(member, byMs, signals, (limited) => renewOnce(member, ticket, clock, limited))
       .catch((error: unknown) => {
-        if (!signals.aborted) policy.noteFailure(error, member)
+        if (!signals.aborted) reason = describeFailure(policy.noteFailure(error, member))
         throw error
       })
   const [first, second] = policy.members
@@ -35,7 +37,7 @@ export async function hedgedRenewal(
     return await Promise.any(attempts)
   } catch {
     signal.throwIfAborted()
-    throw new RenewalFailed(policy.lastFailure ?? 'no answer in time')
+    throw new RenewalFailed(reason)
   } finally {
     over.abort()
   }
