@@ -1,0 +1,104 @@
+import {spawn, type ChildProcess} from 'node:child_process'
+import {once} from 'node:events'
+import {rmSync, symlinkSync} from 'node:fs'
+import path from 'node:path'
+import {afterEach, describe, expect, test} from 'vitest'
+import {isGroupEmpty, signalGroup} from '../../../src/lib/child/processGroup.ts'
+import {isAlive, isStopped} from '../../support/processes.ts'
+import {scratchDirectory} from '../../support/scratch.ts'
+import {until} from '../../support/wait.ts'
+
+const children: ChildProcess[] = []
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+})
+
+/** Starts a group whose leader says a line when it is ready. */
+const startGroup = async (
+  ...[program = '', ...args]: string[]
+): Promise<{child: ChildProcess; group: number; line: string}> => {
+  const child = spawn(program, args, {detached: true, stdio: ['pipe', 'pipe', 'inherit']})
+  children.push(child)
+  const [line] = (await once(child.stdout?.setEncoding('utf8') ?? child, 'data')) as [string]
+  return {child, group: child.pid ?? 0, line: line.trim()}
+}
+
+const within5s = {withinMs: 5000}
+
+describe('isGroupEmpty', () => {
+  test('is false while one process of the group lives, also without its leader', async () => {
+    const {child, group, line} = await startGroup('sh', '-c', 'sleep 1000 >/dev/null & echo $!')
+    await once(child, 'exit')
+    expect(isGroupEmpty(group)).toBe(false)
+    process.kill(Number(line), 'SIGKILL')
+    await until('the group to be empty', () => isGroupEmpty(group), within5s)
+  })
+
+  test('is false for a stopped process', async () => {
+    const {child, group} = await startGroup('sh', '-c', 'echo runs; read line')
+    child.kill('SIGSTOP')
+    await until('it to stop', () => isStopped(group), within5s)
+    expect(isGroupEmpty(group)).toBe(false)
+  })
+
+  // The child leads a group of its own and ends; its parent never asks how.
+  const zombie =
+    'if (!fork) { setpgrp; exit } sleep 1 until `cat /proc/[0-9]*/stat 2>/dev/null` =~ /^(\\d+) \\(perl\\) Z $$ /m; $| = 1; print "$1\n"; sleep 1000'
+  test('counts zombies as dead', async () => {
+    const {line} = await startGroup(
+      'perl',
+      '-e',
+      zombie.replace('sleep 1 until', 'select(undef, undef, undef, 0.01) until'),
+    )
+    const group = Number(line)
+    expect(() => process.kill(-group, 0)).not.toThrow()
+    expect(isAlive(group)).toBe(false)
+    expect(isGroupEmpty(group)).toBe(true)
+  })
+
+  test('is not misled by the name of a program', async () => {
+    const directory = scratchDirectory('names')
+    try {
+      const program = path.join(directory, 'a) Z 1 1 (')
+      symlinkSync('/bin/sh', program)
+      const {group} = await startGroup(program, '-c', 'echo runs; read line')
+      expect(isGroupEmpty(group)).toBe(false)
+    } finally {
+      rmSync(directory, {recursive: true})
+    }
+  })
+
+  test('is true when there is no such group', async () => {
+    const {child, group} = await startGroup('sh', '-c', 'echo runs')
+    await once(child, 'exit')
+    expect(isGroupEmpty(group)).toBe(true)
+  })
+})
+
+describe('signalGroup', () => {
+  test('reaches every process of the group', async () => {
+    const {child, group} = await startGroup('sh', '-c', 'sleep 1000 & sleep 1000 & echo runs; wait')
+    expect(signalGroup(group, 'SIGTERM')).toBe(true)
+    expect(await once(child, 'exit')).toEqual([null, 'SIGTERM'])
+    await until('the group to be empty', () => isGroupEmpty(group), within5s)
+  })
+
+  test('wakes a stopped process, so that it can end', async () => {
+    const {child, group} = await startGroup(
+      'sh',
+      '-c',
+      'trap "exit 3" TERM; echo runs; while :; do sleep 0.01; done',
+    )
+    signalGroup(group, 'SIGSTOP')
+    child.kill('SIGSTOP')
+    await until('it to stop', () => isStopped(group), within5s)
+    signalGroup(group, 'SIGTERM')
+    expect(await once(child, 'exit')).toEqual([3, null])
+  })
+
+  test('says when there is nobody left', async () => {
+    const {child, group} = await startGroup('sh', '-c', 'echo runs')
+    await once(child, 'exit')
+    expect(signalGroup(group, 'SIGTERM')).toBe(false)
+  })
+})
