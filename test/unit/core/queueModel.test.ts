@@ -118,12 +118,14 @@ class Model {
   #actOn(what: 'end' | 'revoked' | 'giveUp' | 'cutOff', actor: Actor | undefined): void {
     if (actor === undefined) return
     const {store} = actor.client
+    const key = actor.lock?.ticket.key
+    const isGone = key !== undefined && this.world.etcd.get(key) === undefined
     if (what === 'giveUp' && actor.waits) actor.client.interrupt('enough')
-    if (what === 'cutOff') store.unreachable = 'silent'
     if (what === 'end' && actor.runs) actor.end()
-    // A holder that is cut off cannot hear of it: that is beyond any lease.
-    const canHear = store.unreachable === undefined
-    if (what === 'revoked' && actor.runs && canHear) this.world.etcd.revoke(actor.lock?.ticket.lease ?? 0n)
+    // That a ticket was taken away and the holder cannot hear of it, both at once, is beyond any lease.
+    if (what === 'cutOff' && !(actor.runs && isGone)) store.unreachable = 'silent'
+    if (what === 'revoked' && actor.runs && store.unreachable === undefined)
+      this.world.etcd.revoke(actor.lock?.ticket.lease ?? 0n)
   }
 }
 
