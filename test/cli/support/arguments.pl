@@ -1,0 +1,3 @@
+#!/usr/bin/perl
+# Prints its arguments, each with a NUL behind it.
+print map { "$_\0" } @ARGV;
