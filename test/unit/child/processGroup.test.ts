@@ -41,15 +41,14 @@ describe('isGroupEmpty', () => {
     expect(isGroupEmpty(group)).toBe(false)
   })
 
-  // The child leads a group of its own and ends; its parent never asks how.
-  const zombie =
-    'if (!fork) { setpgrp; exit } sleep 1 until `cat /proc/[0-9]*/stat 2>/dev/null` =~ /^(\\d+) \\(perl\\) Z $$ /m; $| = 1; print "$1\n"; sleep 1000'
   test('counts zombies as dead', async () => {
-    const {line} = await startGroup(
-      'perl',
-      '-e',
-      zombie.replace('sleep 1 until', 'select(undef, undef, undef, 0.01) until'),
-    )
+    // The child leads a group of its own and ends, and its parent never asks how.
+    const script = `
+      my $child = fork;
+      if (!$child) { setpgrp; exit }
+      select(undef, undef, undef, 0.01) until \`cat /proc/$child/stat\` =~ /\\) Z /;
+      $| = 1; print "$child\n"; sleep 1000`
+    const {line} = await startGroup('perl', '-e', script)
     const group = Number(line)
     expect(() => process.kill(-group, 0)).not.toThrow()
     expect(isAlive(group)).toBe(false)
