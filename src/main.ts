@@ -11,9 +11,9 @@ export {learnCode} from './codeCache.ts'
 
 /**
  * How long the process may go on when the command has ended. A gRPC channel that is being closed can hold the event loop;
- * everything that matters to the lock has been waited for before.
+ * everything that matters to the lock has been waited for before, and what was printed to a pipe is read by then.
  */
-const lingerMs = 1000
+const lingerMs = 100
 
 /**
  * The command `leash`: finds the command in `argv` (without node and script), loads it and nothing else, and runs it.

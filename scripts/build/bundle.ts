@@ -4,8 +4,8 @@ import path from 'node:path'
 import {build, type Metafile, type Plugin} from 'esbuild'
 import {lazyRequire} from './lazyRequire.ts'
 
-/** Loaded by import() from node_modules when something is shown on a terminal; they need not be in the bundle. */
-const external = ['ora', 'inquirer']
+/** Loaded by import() from node_modules when something is shown on a terminal; it need not be in the bundle. */
+const external = ['ora']
 
 /** oclif looks for these to run a plugin's TypeScript sources. The bundle has neither, and catches their absence. */
 const leftOut = /^(typescript|ts-node)$/

@@ -18,6 +18,8 @@ const channelOptions = {
   // Retries are our own, and a proxy is never obeyed silently.
   'grpc.enable_retries': 0,
   'grpc.enable_http_proxy': 0,
+  // Statistics that nobody reads cost 1 ms at the start.
+  'grpc.enable_channelz': 0,
   'grpc.service_config_disable_resolution': 1,
 }
 
