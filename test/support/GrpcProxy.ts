@@ -10,6 +10,7 @@ import http2, {
 import type {AddressInfo, Socket} from 'node:net'
 import {Deframer} from './grpcFrames.ts'
 import {LeaseLedger} from './LeaseLedger.ts'
+import {reset} from './reset.ts'
 import {nowMs, until} from './wait.ts'
 
 /** One call that was passed on. */
@@ -125,7 +126,7 @@ export class GrpcProxy implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     this.#server.close()
     for (const upstream of this.#upstreams.values()) upstream.destroy()
-    for (const client of this.#clients.values()) client.resetAndDestroy()
+    for (const client of this.#clients.values()) reset(client)
     return Promise.resolve()
   }
 
@@ -139,8 +140,13 @@ export class GrpcProxy implements AsyncDisposable {
       upstream.destroy()
       this.#upstreams.delete(session)
     })
-    upstream.on('close', () => this.#clients.get(remotePort)?.resetAndDestroy())
-    upstream.on('goaway', () => this.#clients.get(remotePort)?.resetAndDestroy())
+    upstream.on('close', () => this.#dropClient(remotePort))
+    upstream.on('goaway', () => this.#dropClient(remotePort))
+  }
+
+  #dropClient(remotePort: number | undefined): void {
+    const client = this.#clients.get(remotePort)
+    if (client) reset(client)
   }
 
   #relay(client: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
@@ -165,12 +171,12 @@ export class GrpcProxy implements AsyncDisposable {
 
   /** Swallows the answer, and ends as planned when all of it has come. */
   #lose(cut: Cut, client: ServerHttp2Stream, server: ClientHttp2Stream): void {
-    const socket = this.#clients.get(client.session?.socket.remotePort)
+    const remotePort = client.session?.socket.remotePort
     server.on('data', () => {})
     server.on('trailers', (trailers: IncomingHttpHeaders) => {
       // An error is not a commit. Nothing finishes then, and whoever waits for the cut is told so.
       if (trailers['grpc-status'] !== '0') return
-      if (cut.how === 'reset') socket?.resetAndDestroy()
+      if (cut.how === 'reset') this.#dropClient(remotePort)
       cut.finish()
     })
   }

@@ -1,5 +1,6 @@
 import {once} from 'node:events'
 import {connect, createServer, type Server, type Socket} from 'node:net'
+import {reset} from './reset.ts'
 import {freePorts} from './scratch.ts'
 import {nowMs} from './wait.ts'
 
@@ -17,7 +18,7 @@ class Way {
     this.#from = from
     from.on('data', (bytes: Buffer) => this.#pass(() => to.write(bytes)))
     from.on('end', () => this.#pass(() => to.end()))
-    from.on('error', () => this.#pass(() => to.resetAndDestroy()))
+    from.on('error', () => this.#pass(() => reset(to)))
   }
 
   set(held: boolean, delayMs: number): void {
@@ -113,8 +114,8 @@ export class TcpProxy implements AsyncDisposable {
   /** Resets all connections; new ones are carried. */
   dropConnections(): void {
     for (const {client, server} of this.#connections) {
-      client.resetAndDestroy()
-      server.resetAndDestroy()
+      reset(client)
+      reset(server)
     }
   }
 
