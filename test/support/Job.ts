@@ -8,8 +8,12 @@ import {nowMs, within} from './wait.ts'
 
 const repository = path.resolve(import.meta.dirname, '../..')
 
-/** The built command. */
-export const leashProgram = path.join(repository, 'bin/run.js')
+/** The built command: what package.json names as its program. */
+const leash = (): string[] => {
+  const manifest = readFileSync(path.join(repository, 'package.json'), 'utf8')
+  const {bin} = JSON.parse(manifest) as {bin: {leash: string}}
+  return [process.execPath, path.join(repository, bin.leash)]
+}
 
 /** All that a job starts carries this variable: it is how strays are found. */
 const markVariable = 'LEASH_TEST_JOB'
@@ -28,6 +32,8 @@ export interface JobOptions {
   /** More options of `leash run`. */
   readonly flags?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** Another program that takes the same command line, in place of the built leash. */
+  readonly program?: readonly string[]
 }
 
 export interface Exit {
@@ -66,18 +72,26 @@ export class Job implements AsyncDisposable {
     this.#tree = options.oracle.tree(this.name)
     this.statusFile = path.join(options.oracle.directory, `${this.name}.status`)
     this.commandLine = [
-      ...[leashProgram, 'run', '--with-lock', options.lock ?? 'nightly', '--ttl', options.ttl ?? '3s'],
+      ...[
+        ...(options.program ?? leash()),
+        'run',
+        '--with-lock',
+        options.lock ?? 'nightly',
+        '--ttl',
+        options.ttl ?? '3s',
+      ],
       ...['--endpoints', options.endpoints.join(','), '--status-file', this.statusFile],
       ...(options.prefix === undefined ? [] : ['--prefix', options.prefix]),
       ...(options.flags ?? []),
       ...['--', ...options.oracle.command(this.name, options.modes)],
     ]
-    const child = spawn(process.execPath, this.commandLine, {
+    const [program = '', ...args] = this.commandLine
+    const child = spawn(program, args, {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: environment(this.#mark, options.env),
     })
-    if (child.pid === undefined) throw new Error('node did not start')
+    if (child.pid === undefined) throw new Error(`${program} did not start`)
     this.#process = child as ChildProcess & {pid: number}
     child.stdout.setEncoding('utf8').on('data', (text: string) => (this.#output.stdout += text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#output.stderr += text))

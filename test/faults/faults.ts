@@ -1,0 +1,198 @@
+/** The table of faults: what strikes, and what must become of the holder. Everything else is the same for all. */
+import {compact, deleteKey, put, revoke, status} from '../support/etcdGateway.ts'
+import {pause} from '../support/wait.ts'
+import type {Round} from './round.ts'
+import type {Stage} from './stage.ts'
+
+export interface Fault {
+  readonly name: string
+  readonly members: 'one' | 'three'
+  /**
+   * `lost`: leash must end the job and say 79. `kept`: the job must not notice. `either`: a matter of how long an
+   * election takes; but if leash ends the job, then in time and with 79.
+   */
+  readonly holder: 'lost' | 'kept' | 'either'
+  /** Nothing can end the tree before the ticket goes: measured is how long after. */
+  readonly againstCausality?: true
+  /** etcd itself fails: it takes longer until nothing is left. */
+  readonly strikesEtcd?: true
+  /** By how many rounds all variants are seen. */
+  readonly variants?: number
+  /** Before anything is started. */
+  readonly prepare?: (round: Round) => void
+  /** Strikes all rounds on one stage at once. */
+  readonly strike?: (stage: Stage, rounds: readonly Round[]) => Promise<unknown>
+  /** Ends the fault, once the holders' trees are empty. */
+  readonly recover?: (stage: Stage, rounds: readonly Round[]) => Promise<unknown>
+}
+
+const all = (rounds: readonly Round[], act: (round: Round) => unknown): Promise<unknown> =>
+  Promise.all(rounds.map(act))
+
+const longestTtlMs = (rounds: readonly Round[]): number => Math.max(...rounds.map(({ttlMs}) => ttlMs))
+
+/** By now a lease that was not renewed since is lost and its tree dead. */
+const aTtl = (rounds: readonly Round[]): Promise<void> => pause(longestTtlMs(rounds))
+
+const blackHole = (direction: 'both' | 'toServer' | 'toClient', name: string): Fault => ({
+  name,
+  members: 'one',
+  holder: 'lost',
+  variants: 4,
+  strike: (_, rounds) => all(rounds, ({holderLink}) => holderLink.each((wire) => wire.blackhole(direction))),
+  // While leash may still try to release, or when the ticket has gone; what was held arrives late, or never.
+  recover: ({tickets}, rounds) =>
+    all(rounds, async ({holderLink, index, ticket, ttlMs}) => {
+      if (index % 4 < 2) await tickets.deleted(ticket.key, ttlMs + 5000)
+      await holderLink.each((wire) => wire.heal(index % 2 === 0 ? 'deliver' : 'reset'))
+    }),
+})
+
+/** The answer to the holder's (even rounds) or the waiter's request is lost while it queues; by a reset, or in silence. */
+const lostWhileQueueing = (method: string, name: string): Fault => ({
+  name,
+  members: 'one',
+  holder: 'kept',
+  variants: 4,
+  prepare: ({index, cuts, holderLink, waiterLink}) => {
+    const link = index % 2 === 0 ? holderLink : waiterLink
+    cuts.push(link.cutAfterCommit({method, how: index % 4 < 2 ? 'reset' : 'silence'}))
+  },
+})
+
+const clusterOf = ({cluster}: Stage) => {
+  if (!cluster) throw new Error('this fault needs three members')
+  return cluster
+}
+
+/** Freezes the leader for some part of the TTL. */
+const freezeLeader = async (stage: Stage, ms: number): Promise<void> => {
+  const leader = await clusterOf(stage).leader()
+  await leader.freeze()
+  await pause(ms)
+  leader.thaw()
+}
+
+export const faults: readonly Fault[] = [
+  blackHole('both', 'network black-holed both ways'),
+  blackHole('toServer', 'network black-holed to etcd'),
+  blackHole('toClient', 'network black-holed from etcd'),
+  {
+    name: 'etcd killed',
+    members: 'one',
+    holder: 'lost',
+    strikesEtcd: true,
+    strike: ({etcd}) => etcd.kill(),
+    recover: ({etcd}) => etcd.restart(),
+  },
+  {
+    name: 'etcd frozen, thawed after the TTL',
+    members: 'one',
+    holder: 'lost',
+    strikesEtcd: true,
+    strike: async ({etcd}, rounds) => {
+      await etcd.freeze()
+      await aTtl(rounds)
+    },
+    recover: ({etcd}) => Promise.resolve(etcd.thaw()),
+  },
+  {
+    name: 'leader killed',
+    members: 'three',
+    holder: 'either',
+    strikesEtcd: true,
+    strike: async (stage, rounds) => {
+      const leader = await clusterOf(stage).leader()
+      await leader.kill()
+      await aTtl(rounds)
+    },
+  },
+  {
+    name: 'leader frozen for less than the TTL',
+    members: 'three',
+    holder: 'either',
+    strikesEtcd: true,
+    strike: async (stage, rounds) => {
+      await freezeLeader(stage, longestTtlMs(rounds) * (0.3 + 0.6 * Math.random()))
+      await aTtl(rounds)
+    },
+  },
+  {
+    name: 'leader frozen for more than the TTL',
+    members: 'three',
+    holder: 'either',
+    againstCausality: true,
+    strikesEtcd: true,
+    strike: async (stage, rounds) => {
+      await freezeLeader(stage, longestTtlMs(rounds) + 500 + 1000 * Math.random())
+      await aTtl(rounds)
+    },
+  },
+  {
+    name: 'lease revoked from outside',
+    members: 'one',
+    holder: 'lost',
+    againstCausality: true,
+    strike: ({etcd}, rounds) => all(rounds, (round) => revoke(etcd.url, round.strikeTicket().lease)),
+  },
+  {
+    name: 'ticket deleted from outside',
+    members: 'one',
+    holder: 'lost',
+    againstCausality: true,
+    strike: ({etcd}, rounds) => all(rounds, (round) => deleteKey(etcd.url, round.strikeTicket().key)),
+  },
+  lostWhileQueueing('Lease/LeaseGrant', 'answer lost after the grant'),
+  lostWhileQueueing('KV/Txn', 'answer lost after the transaction'),
+  {
+    name: 'answer lost after the release',
+    members: 'one',
+    holder: 'kept',
+    variants: 4,
+    // From now on the holder's only transaction is its release, and the revoke follows.
+    strike: (_, rounds) =>
+      all(rounds, ({index, cuts, holderLink}) => {
+        const method = index % 2 === 0 ? 'KV/Txn' : 'Lease/LeaseRevoke'
+        cuts.push(holderLink.cutAfterCommit({method, how: index % 4 < 2 ? 'reset' : 'silence'}))
+      }),
+  },
+  {
+    name: 'compaction while waiting',
+    members: 'one',
+    holder: 'kept',
+    variants: 2,
+    // The waiter's watch breaks, and what it would resume from is no longer there: the end of the holder, too, in odd rounds.
+    strike: async ({etcd}, rounds) => {
+      await all(rounds, ({waiterLink}) => waiterLink.each((wire) => wire.reset()))
+      await all(rounds, async ({index, holder}) => {
+        if (index % 2 === 0) return
+        holder.tellToExit(ownStatus)
+        await holder.exited()
+      })
+      for (let round = 0; round < 10; round++) await put(etcd.url, 'elsewhere', String(round))
+      const {revision} = await status(etcd.url)
+      await compact(etcd.url, revision)
+    },
+    recover: (_, rounds) => all(rounds, ({waiterLink}) => waiterLink.each((wire) => wire.heal())),
+  },
+  {
+    name: "waiter's lease died while it waited",
+    members: 'one',
+    holder: 'kept',
+    variants: 2,
+    // By time behind a black hole, or revoked in front of its eyes.
+    strike: ({etcd, tickets}, rounds) =>
+      all(rounds, async (round) => {
+        const {waiterLink, waiterTicket, index} = round
+        const again = round.nextTicket()
+        if (index % 2 === 0) await waiterLink.each((wire) => wire.blackhole())
+        else await revoke(etcd.url, waiterTicket.lease)
+        await tickets.deleted(waiterTicket.key, round.ttlMs + 5000)
+        await waiterLink.each((wire) => wire.heal())
+        await again
+      }),
+  },
+]
+
+/** What the holder's job ends with when it is told to end by itself: no status of leash's own. */
+export const ownStatus = 5

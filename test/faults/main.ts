@@ -1,0 +1,88 @@
+/**
+ * npm run faults -- [--rounds N] [--only NAME]... [--ttl DURATION] [--jobs K] [--verbose]
+ *
+ * Strikes a holder and a waiter with each fault of the table, N times (1), K rounds side by side (8), at a TTL (3s),
+ * and prints what was seen. --only takes any part of a fault's name, --verbose tells the story of each round. Ends with 1
+ * when anything is wrong.
+ */
+import {parseArgs} from 'node:util'
+import {faults} from './faults.ts'
+import {runFault, type Row} from './runFault.ts'
+
+const {values} = parseArgs({
+  options: {
+    rounds: {type: 'string', default: '1'},
+    only: {type: 'string', multiple: true, default: []},
+    ttl: {type: 'string', default: '3s'},
+    jobs: {type: 'string', default: '8'},
+    verbose: {type: 'boolean', short: 'v', default: false},
+  },
+})
+
+const usage = (message: string): never => {
+  console.error(`faults: ${message}`)
+  process.exit(64)
+}
+
+const count = (name: 'rounds' | 'jobs'): number =>
+  /^[1-9]\d*$/.test(values[name])
+    ? Number(values[name])
+    : usage(`--${name} takes a whole number from 1 on, not ${values[name]}`)
+
+const milliseconds = (): number => {
+  const [, amount, unit = 's'] =
+    /^(\d+)(ms|s)?$/.exec(values.ttl) ?? usage(`--ttl takes 3s or 3000ms, not ${values.ttl}`)
+  return Number(amount) * (unit === 's' ? 1000 : 1)
+}
+
+const chosen =
+  values.only.length === 0
+    ? faults
+    : faults.filter(({name}) => values.only.some((part) => name.includes(part)))
+if (chosen.length === 0)
+  usage(
+    `no fault is called ${values.only.join(' or ')}; there are:\n${faults.map(({name}) => name).join('\n')}`,
+  )
+
+const ms = (value: number | undefined): string => (value === undefined ? '-' : value.toFixed(0))
+const heading = [
+  'fault',
+  'rounds',
+  'overlaps',
+  'smallest margin ms',
+  'deletion to empty ms',
+  'wrong statuses',
+  'leftovers',
+  's',
+]
+const widths = [
+  Math.max(...faults.map(({name}) => name.length)),
+  ...heading.slice(1).map(({length}) => length),
+]
+const line = (cells: readonly string[]): string =>
+  cells
+    .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
+    .join('  ')
+const show = ({fault, rounds, seconds, verdict}: Row): string => {
+  const {overlaps, marginMs, deletionToEmptyMs, wrongStatuses, leftovers} = verdict
+  const numbers = [
+    String(rounds),
+    String(overlaps),
+    ms(marginMs),
+    ms(deletionToEmptyMs),
+    String(wrongStatuses),
+    String(leftovers),
+  ]
+  return line([fault.name, ...numbers, seconds.toFixed(0)])
+}
+
+const [rounds, jobs, ttlMs] = [count('rounds'), count('jobs'), milliseconds()]
+console.log(line(heading))
+let failed = false
+for (const fault of chosen) {
+  const row = await runFault(fault, {rounds, jobs, ttlMs, ...(values.verbose && {onStory: console.error})})
+  console.log(show(row))
+  for (const problem of row.verdict.problems) console.error(problem)
+  failed ||= row.verdict.problems.length > 0
+}
+process.exitCode = failed ? 1 : 0

@@ -1,0 +1,147 @@
+import {Belongings} from '../support/Belongings.ts'
+import type {KeyEvent} from '../support/etcdGateway.ts'
+import type {Cut} from '../support/GrpcProxy.ts'
+import {Job, type JobOptions} from '../support/Job.ts'
+import {Oracle, type FixtureMode, type Running} from '../support/oracle.ts'
+import {nowMs} from '../support/wait.ts'
+import {Link, rootPrefix, type Stage} from './stage.ts'
+
+/** Children that are hard to end, in turn. */
+const characters: readonly (readonly FixtureMode[])[] = [
+  [],
+  ['ignore-term'],
+  ['fork'],
+  ['ignore-term', 'fork'],
+]
+
+interface Place {
+  readonly stage: Stage
+  readonly ttlMs: number
+  /** Among all rounds of its fault: chooses the variant of the fault and the character of the child. */
+  readonly index: number
+  /** What is tested, if not the built leash. */
+  readonly program: readonly string[] | undefined
+}
+
+/** One holder and one waiter of ours, queued on the same lock below a prefix of their own. */
+export class Round implements AsyncDisposable {
+  readonly stage: Stage
+  readonly ttlMs: number
+  readonly index: number
+  readonly prefix: string
+  readonly oracle: Oracle
+  readonly holderLink: Link
+  readonly waiterLink: Link
+  /** Answers that must have been lost by the end of the round. */
+  readonly cuts: Cut[] = []
+  /** Set when the fault itself ends the holder's lease or ticket: just before. */
+  deletedByUsAtMs: number | undefined
+  readonly #belongings: Belongings
+  readonly #program: Pick<JobOptions, 'program'>
+  readonly #startedAtMs = nowMs()
+  readonly #moments: {readonly atMs: number; readonly text: string}[] = []
+  #holder: {readonly job: Job; readonly ticket: Running} | undefined
+  #waiter: {readonly job: Job; readonly ticket: KeyEvent} | undefined
+
+  private constructor(place: Place, belongings: Belongings, oracle: Oracle, links: readonly [Link, Link]) {
+    this.stage = place.stage
+    this.ttlMs = place.ttlMs
+    this.index = place.index
+    this.prefix = `${rootPrefix}${place.index}/`
+    this.#belongings = belongings
+    this.#program = place.program ? {program: place.program} : {}
+    this.oracle = oracle
+    ;[this.holderLink, this.waiterLink] = links
+  }
+
+  static async set(place: Place): Promise<Round> {
+    const belongings = new Belongings()
+    const oracle = belongings.add(await Oracle.create())
+    const links = [
+      belongings.add(await Link.to(place.stage)),
+      belongings.add(await Link.to(place.stage)),
+    ] as const
+    return new Round(place, belongings, oracle, links)
+  }
+
+  /** Starts the holder, and when its job runs, the waiter. Resolves when the waiter stands in the queue. */
+  async begin(): Promise<void> {
+    const holder = this.#start('holder', this.holderLink)
+    this.#holder = {job: holder, ticket: await holder.running(this.ttlMs + 10_000)}
+    const waiter = this.#start('waiter', this.waiterLink)
+    const ticket = await this.nextTicket(waiter)
+    this.#waiter = {job: waiter, ticket}
+  }
+
+  /** The ticket that the waiter puts next. */
+  nextTicket(waiter = this.waiter): Promise<KeyEvent> {
+    const known = new Set(this.stage.tickets.events.filter(({type}) => type === 'PUT').map(({key}) => key))
+    const isNew = ({key}: KeyEvent) => key.startsWith(`${this.prefix}lock/`) && !known.has(key)
+    return this.stage.tickets.created(isNew, this.ttlMs + 10_000).catch((error: unknown) => {
+      throw new Error(`no ticket of the waiter\n${waiter.describe()}`, {cause: error})
+    })
+  }
+
+  get holder(): Job {
+    return this.#begun(this.#holder).job
+  }
+
+  get waiter(): Job {
+    return this.#begun(this.#waiter).job
+  }
+
+  /** The holder's. */
+  get ticket(): Running {
+    return this.#begun(this.#holder).ticket
+  }
+
+  /** The same, for a fault that is about to end it: notes the moment. */
+  strikeTicket(): Running {
+    this.deletedByUsAtMs = nowMs()
+    return this.ticket
+  }
+
+  /** The waiter's first. */
+  get waiterTicket(): KeyEvent {
+    return this.#begun(this.#waiter).ticket
+  }
+
+  /** Something worth telling, at this moment or another. */
+  note(text: string, atMs = nowMs()): void {
+    this.#moments.push({atMs, text})
+  }
+
+  /** What happened when, for the reader of a failure. */
+  story(): string {
+    const at = (ms: number) => `${(ms - this.#startedAtMs).toFixed(0).padStart(7)} ms`
+    const seen = [
+      ...this.oracle.notes().map(({atMs, name, event}) => ({atMs, text: `${name}: ${event}`})),
+      ...this.stage.tickets.events
+        .filter(({key}) => key.startsWith(this.prefix))
+        .map(({atMs, type, key}) => ({atMs, text: `etcd: ${type} ${key}`})),
+      ...this.#moments,
+      ...[this.#holder?.job, this.#waiter?.job].flatMap((job) =>
+        job?.emptyAtMs === undefined ? [] : [{atMs: job.emptyAtMs, text: `${job.name}: tree empty`}],
+      ),
+    ]
+    const lines = seen
+      .sort((one, other) => one.atMs - other.atMs)
+      .map(({atMs, text}) => `  ${at(atMs)}  ${text}`)
+    return [...lines, this.#holder?.job.describe(), this.#waiter?.job.describe()].join('\n')
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#belongings[Symbol.asyncDispose]()
+  }
+
+  #start(name: 'holder' | 'waiter', link: Link): Job {
+    const modes = name === 'holder' ? (characters[this.index % characters.length] ?? []) : []
+    const options = {name, modes, lock: 'job', prefix: this.prefix, ttl: `${this.ttlMs}ms`, ...this.#program}
+    return this.#belongings.add(Job.start({...options, oracle: this.oracle, endpoints: link.endpoints}))
+  }
+
+  #begun<T>(part: T | undefined): T {
+    if (!part) throw new Error('the round has not begun')
+    return part
+  }
+}
