@@ -54,7 +54,7 @@ const rangeEnd = (prefix: string): string =>
     : encode(prefix.slice(0, -1) + String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1))
 
 /** A lease id as etcdctl prints it and as keys carry it. */
-export const leaseHex = (decimal: string): string => BigInt(decimal).toString(16)
+const leaseHex = (decimal: string): string => BigInt(decimal).toString(16)
 const leaseDecimal = (hex: string): string => BigInt(`0x${hex}`).toString()
 
 export interface Key {
