@@ -1,4 +1,5 @@
 import type {Clock} from './clock.ts'
+import {underSignals} from './signals.ts'
 
 /** A moment by which something must be done, and what its signal says when it was not. */
 export interface Limit {
@@ -24,7 +25,7 @@ export async function withLimit<T>(
     clock.sleepUntil(limit.atMs, over.signal).then(expire, () => {})
   }
   try {
-    return await work(signal === undefined ? expiry.signal : AbortSignal.any([signal, expiry.signal]))
+    return await (signal === undefined ? work(expiry.signal) : underSignals([signal, expiry.signal], work))
   } finally {
     over.abort()
   }

@@ -1,6 +1,7 @@
 import type {Clock} from './clock.ts'
 import type {LeaseStore} from './ports.ts'
 import {type LossCause, type Session, type SessionEvent, judge, transition} from './session.ts'
+import {underSignals} from './signals.ts'
 import type {Ticket} from './ticket.ts'
 import {type Terms, type Timeline, timeline} from './timeline.ts'
 
@@ -32,6 +33,8 @@ export class LiveSession {
   readonly #closing = new AbortController()
   readonly #lost = new AbortController()
   readonly #gone = new AbortController()
+  /** Aborted when there is nothing to renew any more. */
+  readonly #renewing = AbortSignal.any([this.#closing.signal, this.#gone.signal])
   readonly #confirmations = new Set<(sentAtMs: number) => void>()
   #session: Session = {state: 'pending'}
   /** Kept beside the state, which forgets it when lost: renewals go on after that. */
@@ -126,7 +129,7 @@ export class LiveSession {
 
   async #keepRenewing(): Promise<void> {
     const {clock} = this.#parts
-    while (!this.#closing.signal.aborted && !this.#gone.signal.aborted) {
+    while (!this.#renewing.aborted) {
       if (clock.elapsedMs() < this.#renewAtMs) await this.#waitForRenewal()
       else await this.#renew()
     }
@@ -135,8 +138,9 @@ export class LiveSession {
   async #waitForRenewal(): Promise<void> {
     const hurried = new AbortController()
     this.#hurry = () => hurried.abort()
-    const signal = AbortSignal.any([this.#closing.signal, this.#gone.signal, hurried.signal])
-    await this.#parts.clock.sleepUntil(this.#renewAtMs, signal).catch(() => {})
+    await underSignals([this.#renewing, hurried.signal], (signal) =>
+      this.#parts.clock.sleepUntil(this.#renewAtMs, signal),
+    ).catch(() => {})
     this.#hurry = () => {}
   }
 
@@ -149,9 +153,8 @@ export class LiveSession {
     const wallLeadMs = this.#wallLead()
     this.#renewAtMs = startedAtMs + this.#timeline.renewAfterMs
     try {
-      const signal = AbortSignal.any([this.#closing.signal, this.#gone.signal])
-      const evidence = await store.renew(ticket, this.#timeline, signal)
-      if (signal.aborted) return
+      const evidence = await store.renew(ticket, this.#timeline, this.#renewing)
+      if (this.#renewing.aborted) return
       const verdict = judge(evidence, ticket)
       switch (verdict.is) {
         case 'confirmed':

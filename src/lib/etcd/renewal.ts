@@ -1,6 +1,7 @@
 import type {ILeaseKeepAliveResponse, IRangeResponse} from 'etcd3'
 import type {Clock} from '../core/clock.ts'
 import {type RenewalEvidence, RenewalFailed} from '../core/ports.ts'
+import {underSignals} from '../core/signals.ts'
 import type {Ticket} from '../core/ticket.ts'
 import type {CallPolicy} from './callPolicy.ts'
 import {describeFailure} from './failure.ts'
@@ -21,35 +22,42 @@ export async function hedgedRenewal(
 ): Promise<RenewalEvidence> {
   const byMs = clock.elapsedMs() + attemptMs
   const over = new AbortController()
-  const signals = AbortSignal.any([signal, over.signal])
   let reason = 'no answer in time'
-  const ask = (member: Member): Promise<RenewalEvidence> =>
-    policy
-      .attempt(member, byMs, signals, (limited) => renewOnce(member, ticket, clock, limited))
-      .catch((error: unknown) => {
-        if (!signals.aborted) reason = describeFailure(policy.noteFailure(error, member))
-        throw error
-      })
-  const [first, second] = policy.members
-  const asked = ask(first)
-  const attempts = second === undefined ? [asked] : [asked, unlessAnswered(asked).then(() => ask(second))]
-  try {
-    return await Promise.any(attempts)
-  } catch {
-    signal.throwIfAborted()
-    throw new RenewalFailed(reason)
-  } finally {
-    over.abort()
-  }
+  return underSignals([signal, over.signal], async (signals) => {
+    const ask = (member: Member): Promise<RenewalEvidence> =>
+      policy
+        .attempt(member, byMs, signals, (limited) => renewOnce(member, ticket, clock, limited))
+        .catch((error: unknown) => {
+          if (!signals.aborted) reason = describeFailure(policy.noteFailure(error, member))
+          throw error
+        })
+    const [first, second] = policy.members
+    const asked = ask(first)
+    const hedge = (member: Member): Promise<RenewalEvidence> =>
+      unlessAnswered(asked, hedgeAfterMs, clock, signals).then(() => ask(member))
+    try {
+      return await Promise.any(second === undefined ? [asked] : [asked, hedge(second)])
+    } catch {
+      signal.throwIfAborted()
+      throw new RenewalFailed(reason)
+    } finally {
+      over.abort()
+    }
+  })
+}
 
-  /** Resolves when it is time to ask a second member; rejects when that is no longer needed. */
-  async function unlessAnswered(attempt: Promise<RenewalEvidence>): Promise<void> {
-    const failed = new AbortController()
-    attempt.catch(() => failed.abort())
-    await clock
-      .sleepUntil(clock.elapsedMs() + hedgeAfterMs, AbortSignal.any([signals, failed.signal]))
-      .catch(() => signals.throwIfAborted())
-  }
+/** Resolves when it is time to ask a second member; rejects when that is no longer needed. */
+async function unlessAnswered(
+  attempt: Promise<unknown>,
+  hedgeAfterMs: number,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  const failed = new AbortController()
+  attempt.catch(() => failed.abort())
+  await clock
+    .sleepUntil(clock.elapsedMs() + hedgeAfterMs, AbortSignal.any([signal, failed.signal]))
+    .catch(() => signal.throwIfAborted())
 }
 
 /** The keep-alive on a stream of its own, so that no answer can be taken for that of another request; then the read. */

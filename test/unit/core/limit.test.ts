@@ -1,4 +1,5 @@
-import {expect, test} from 'vitest'
+import {getEventListeners} from 'node:events'
+import {expect, test, vi} from 'vitest'
 import {Clock} from '../../../src/lib/core/clock.ts'
 import {withLimit} from '../../../src/lib/core/limit.ts'
 import {FakeClock} from '../../support/fakeClock.ts'
@@ -70,4 +71,13 @@ test('a moment that is past ends the work at once', async () => {
   const {time, clock} = start()
   await time.advance(1000)
   await expect(withLimit(clock, {atMs: 500, reason: 'late'}, undefined, endless)).rejects.toBe('late')
+})
+
+test('leaves nothing that the signal handed in would remember: it may live for months', async () => {
+  const {clock} = start()
+  const {signal} = new AbortController()
+  using any = vi.spyOn(AbortSignal, 'any')
+  await withLimit(clock, {atMs: 5000, reason: 'late'}, signal, () => Promise.resolve())
+  expect(getEventListeners(signal, 'abort')).toEqual([])
+  expect(any).not.toHaveBeenCalled()
 })

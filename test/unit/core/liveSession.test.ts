@@ -1,4 +1,4 @@
-import {describe, expect, test} from 'vitest'
+import {describe, expect, test, vi} from 'vitest'
 import {keepSession, line} from './liveSession.fixture.ts'
 
 describe('while etcd answers', () => {
@@ -55,6 +55,15 @@ describe('while etcd answers', () => {
     expect(session.confirmed).toBeUndefined()
     expect(session.lost.aborted).toBe(false)
   })
+})
+
+test('renewing for a day makes nothing that a signal of the session would remember for ever', async () => {
+  const {time, session} = await keepSession()
+  session.guard()
+  using any = vi.spyOn(AbortSignal, 'any')
+  await time.advance(24 * 3_600_000)
+  expect(session.confirmed?.sentAtMs).toBeGreaterThan(23 * 3_600_000)
+  expect(any).not.toHaveBeenCalled()
 })
 
 describe('when renewals fail', () => {
