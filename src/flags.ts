@@ -39,7 +39,7 @@ export const timingFlags = {
 export const waitingFlags = {
   wait: Flags.string({
     char: 'w',
-    summary: 'give up after so long',
+    summary: 'give up after so long [never]',
     helpValue: 'TIME',
     exclusive: ['no-wait'],
     helpGroup: 'LOCK',

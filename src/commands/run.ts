@@ -16,6 +16,10 @@ import {openPorts} from '../ports.ts'
 
 export default class Run extends LeashCommand {
   static override summary = 'Run a command while holding a lock, and end it before the lock can pass on.'
+  static override description =
+    'TIME is 500ms, 10s, 5m or 1h30m; a bare number is seconds.\n' +
+    "The exit status is COMMAND's own, or one of: 64 wrong usage, 69 etcd cannot be reached, 75 not acquired, " +
+    '77 etcd refuses, 78 wrong configuration, 79 the lease was lost, 126 and 127 COMMAND cannot be run.'
   static override usage = 'run -l NAME [OPTIONS] [--] COMMAND [ARGUMENT...]'
   static override examples = [
     '<%= config.bin %> run -n -l nightly -- /usr/local/bin/backup',
@@ -32,7 +36,7 @@ export default class Run extends LeashCommand {
       multipleNonGreedy: true,
     }),
     'raw-key': Flags.boolean({
-      summary: "NAME is another program's key, as of etcdctl lock",
+      summary: "NAME is the key of another program's lock",
       helpGroup: 'LOCK',
     }),
     ...waitingFlags,

@@ -20,6 +20,13 @@ describe('help', () => {
     for (const line of lines(stdout)) expect(line.length, line).toBeLessThanOrEqual(80)
   })
 
+  test('of run says how times are written, and what each exit status means', async () => {
+    const {stdout} = await leash(['run', '--help'])
+    expect(stdout).toContain('500ms, 10s, 5m or 1h30m')
+    for (const status of [64, 69, 75, 77, 78, 79, 126, 127])
+      expect(stdout).toMatch(new RegExp(`\\b${status}\\b`))
+  })
+
   test('of run names every option', async () => {
     const {stdout} = await leash(['run', '--help'])
     const options =
