@@ -101,6 +101,13 @@ test('names, exit codes and waiting never come from the environment', async () =
   expect(await leash(['run', '-l', 'x', 'true'], {env: chosen})).toEqual({status: 0, stdout: '', stderr: ''})
 })
 
+test('what other programs read from the environment is none of our business', async () => {
+  const proxy = 'http://127.0.0.1:1'
+  const others = {DEBUG: '*', http_proxy: proxy, HTTP_PROXY: proxy, grpc_proxy: proxy, LEASH_DEBUG: '1'}
+  const seen = await environmentOfJob(['-l', 'x'], {env: {LEASH_ENDPOINTS: etcd.url, ...others}})
+  expect(Object.fromEntries(seen)).toMatchObject(others)
+})
+
 test('runs inside runs take their own locks', async () => {
   const inner = `"$NODE" "$LEASH" run -l b sh -c 'echo $LEASH_LOCK'`
   const script = `echo $LEASH_LOCK; ${inner}; echo $LEASH_LOCK`

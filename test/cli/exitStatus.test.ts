@@ -152,6 +152,12 @@ describe('etcd out of reach', () => {
     })
   })
 
+  test('69 also when the wait for the lock would have ended before', async () => {
+    const [port = 0] = await freePorts(1)
+    const options = ['--endpoints', `http://127.0.0.1:${port}`, '-w', '300ms', '-E', '3']
+    expect((await leash(['run', '-l', 'x', ...options, 'echo', 'never'])).status).toBe(69)
+  })
+
   test('69 when nobody answers', async () => {
     await using hole = await TcpProxy.to(etcd)
     hole.blackhole()
