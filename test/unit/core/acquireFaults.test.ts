@@ -242,19 +242,20 @@ describe('giving up before anything ran', () => {
     expect(next.told).toEqual(['settling', 'acquired'])
   })
 
-  test('at the moment at which the own lease is lost rejects with the reason of the signal', async () => {
+  test('at the very moment at which the own lease is lost rejects with the reason of the signal', async () => {
     const world = new World()
     await world.client().held()
     const us = world.client()
+    const deletion = us.store.deletion.bind(us.store)
+    us.store.deletion = (key, after, signal) => {
+      signal.addEventListener('abort', () => us.interrupt('SIGINT'))
+      return deletion(key, after, signal)
+    }
     const acquiring = watch(us.acquire())
     await world.time.advance(1000)
     const [, own] = world.queue
-    const open = us.store.holdAnswers('renew')
     world.etcd.remove(own?.key ?? '')
     await world.time.advance(7000)
-    open()
-    us.interrupt('SIGINT')
-    await world.time.advance(0)
     expect(acquiring.error).toBe('SIGINT')
   })
 })

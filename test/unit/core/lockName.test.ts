@@ -39,6 +39,7 @@ describe('the keys of a lock', () => {
     const [db, backup] = [lockKeys('leash/', 'db'), lockKeys('leash/', 'db/backup')]
     expect(backup.queuePrefix).toBe('leash/lock/db%2Fbackup/')
     expect(backup.queuePrefix.startsWith(db.queuePrefix)).toBe(false)
+    expect(lockKeys('leash/', 'db%2Fbackup').queuePrefix).not.toBe(backup.queuePrefix)
   })
 
   test("of two names never meet: no queue or mark of one is the other's, or inside it", () => {
