@@ -257,5 +257,6 @@ describe('giving up before anything ran', () => {
     world.etcd.remove(own?.key ?? '')
     await world.time.advance(7000)
     expect(acquiring.error).toBe('SIGINT')
+    expect(us.told).toEqual(['waiting'])
   })
 })
