@@ -18,7 +18,7 @@ export type FakeMethod =
   'grant' | 'enqueue' | 'look' | 'peek' | 'renew' | 'putMark' | 'dequeue' | 'revoke' | 'deletion'
 
 /** How long after a failure the fake asks again. */
-export const fakeRetryMs = 100
+const fakeRetryMs = 100
 
 type QueueKeys = {queuePrefix: string; markKey?: string}
 

@@ -7,7 +7,7 @@ import {FakeClock} from '../../support/fakeClock.ts'
 import {FakeStore} from '../../support/fakeStore.ts'
 
 /** What the tests of sessions count with: TTL 30 s, so renewals every 7.5 s, TERM at 19.95 s, KILL at 28.95 s. */
-export const terms: Terms = {lockDelayMs: 0}
+const terms: Terms = {lockDelayMs: 0}
 export const line = timeline(30_000, terms)
 
 export interface Kept {
