@@ -108,6 +108,36 @@ export function endContract(stage: () => Stage): void {
     })
   })
 
+  describe('unmark', () => {
+    test('removes the mark that the ticket of this lease made', async () => {
+      const here = stage()
+      const {lease} = await here.ticket()
+      await here.store.revoke(lease, here.signal)
+      await here.store.unmark(lease, here.keys.markKey, here.signal)
+      expect(await here.mark()).toBeUndefined()
+    })
+
+    test('leaves the mark of a vanished holder that this ticket found and rewrote', async () => {
+      const here = stage()
+      await here.store.revoke((await here.ticket()).lease, here.signal)
+      const {lease} = await here.ticket()
+      await here.store.revoke(lease, here.signal)
+      await here.store.unmark(lease, here.keys.markKey, here.signal)
+      expect(await here.mark()).toMatchObject({value: markValue(lease)})
+    })
+
+    test('leaves the mark of another one, and does nothing where there is none', async () => {
+      const here = stage()
+      const other = await here.ticket()
+      const lease = await here.lease()
+      await here.store.unmark(lease, here.keys.markKey, here.signal)
+      expect(await here.mark()).toMatchObject({value: markValue(other.lease)})
+      await here.store.dequeue({ticket: other, markKey: here.keys.markKey}, here.signal)
+      await here.store.unmark(other.lease, here.keys.markKey, here.signal)
+      expect(await here.mark()).toBeUndefined()
+    })
+  })
+
   describe('revoke', () => {
     test('ends the lease and its ticket, but not the mark', async () => {
       const here = stage()

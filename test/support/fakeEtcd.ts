@@ -5,6 +5,8 @@ export interface FakeKey {
   readonly key: string
   readonly value: string
   readonly createRevision: bigint
+  /** How often it was put since it was created. */
+  readonly version: number
   readonly lease?: bigint
 }
 
@@ -107,8 +109,10 @@ export class FakeEtcd {
     this.#expire()
     this.#revision++
     for (const {key, value, lease} of keys) {
-      const createRevision = this.#keys.get(key)?.createRevision ?? this.#revision
-      this.#keys.set(key, {key, value, createRevision, ...(lease !== undefined && {lease})})
+      const before = this.#keys.get(key)
+      const createRevision = before?.createRevision ?? this.#revision
+      const version = (before?.version ?? 0) + 1
+      this.#keys.set(key, {key, value, createRevision, version, ...(lease !== undefined && {lease})})
     }
   }
 

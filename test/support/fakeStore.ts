@@ -15,7 +15,7 @@ import {FakeEtcd, type FakeKey} from './fakeEtcd.ts'
 
 /** The requests that a store sends. */
 export type FakeMethod =
-  'grant' | 'enqueue' | 'look' | 'peek' | 'renew' | 'putMark' | 'dequeue' | 'revoke' | 'deletion'
+  'grant' | 'enqueue' | 'look' | 'peek' | 'renew' | 'putMark' | 'dequeue' | 'unmark' | 'revoke' | 'deletion'
 
 /** How long after a failure the fake asks again. */
 const fakeRetryMs = 100
@@ -147,6 +147,13 @@ export class FakeStore implements LeaseStore {
       }
       this.etcd.remove(...mark.filter((key) => this.etcd.get(key)?.value === markValue(ticket.lease)))
       return tries > 1 ? 'unknown' : 'gone'
+    })
+  }
+
+  unmark(lease: LeaseId, markKey: string, signal: AbortSignal): Promise<void> {
+    return this.#request('unmark', signal, () => {
+      const mark = this.etcd.get(markKey)
+      if (mark?.value === markValue(lease) && mark.version === 1) this.etcd.remove(markKey)
     })
   }
 

@@ -78,12 +78,14 @@ export class LiveSession {
   /**
    * From now on a child depends on this lease: the guard band applies. False, and nothing changes, if less is left than
    * a child needs at its start; renew first.
+   *
+   * @param needs which of the timeline's two needs counts: after a renewal that was sent for this start, one retry less
    */
-  guard(): boolean {
+  guard(needs: 'startNeedsMs' | 'startNeedsAfterRenewalMs' = 'startNeedsMs'): boolean {
     const {confirmed} = this
     if (confirmed === undefined) return false
     const leftMs = confirmed.sentAtMs + confirmed.timeline.entitledMs - this.#parts.clock.elapsedMs()
-    if (leftMs < confirmed.timeline.startNeedsMs) return false
+    if (leftMs < confirmed.timeline[needs]) return false
     this.#on({type: 'guarded'})
     this.#tick()
     return true

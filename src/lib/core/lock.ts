@@ -94,6 +94,7 @@ export async function acquire(
   try {
     for (;;) {
       const acquisition = await takeTicket(request, ports, limits, signal)
+      if (acquisition === 'again') continue
       if (acquisition !== 'requeue') return acquisition
       limits = {connecting: patience, patience}
       ports.tell({kind: 'requeued'})
@@ -116,21 +117,26 @@ interface Limits {
   patience: Limit
 }
 
-/** One ticket's way from grant to admission. Whatever ends it without the lock takes the ticket back. */
+/**
+ * One ticket's way from grant to admission. Whatever ends it without the lock takes the ticket back. `requeue`: the ticket
+ * died in the queue. `again`: the lease died before there was a ticket.
+ */
 async function takeTicket(
   request: LockRequest,
   ports: LockPorts,
   limits: Limits,
   signal: AbortSignal,
-): Promise<Acquisition | 'requeue'> {
+): Promise<Acquisition | 'requeue' | 'again'> {
   const lease = ports.newLeaseId()
+  const {markKey} = request.keys
   try {
     const acquisition = await holdTicket(lease, request, ports, limits, signal)
-    if (acquisition === 'requeue' || acquisition.is !== 'held') await withdraw(lease, ports)
+    if (acquisition === 'requeue') await withdraw(lease, markKey, ports)
+    else if (acquisition.is !== 'held') await withdraw(lease, undefined, ports)
     return acquisition
   } catch (error) {
-    await withdraw(lease, ports)
-    if (error instanceof LeaseGone) return 'requeue'
+    await withdraw(lease, markKey, ports)
+    if (error instanceof LeaseGone) return 'again'
     throw error
   }
 }
@@ -163,7 +169,7 @@ async function holdTicket(
   } catch (error) {
     session.close()
     signal.throwIfAborted()
-    if (session.lost.aborted) return 'requeue'
+    if (session.lost.aborted || error instanceof LeaseGone) return 'requeue'
     throw error
   }
 }
@@ -230,10 +236,23 @@ async function prepareStart(
     await clock.sleepUntil(clock.elapsedMs() + settlingMs, signal)
     await session.confirmNow(signal)
   }
-  while (!session.guard()) await session.confirmNow(signal)
+  if (session.guard()) return
+  do await session.confirmNow(signal)
+  while (!session.guard('startNeedsAfterRenewalMs'))
 }
 
-async function withdraw(lease: LeaseId, {store, clock}: LockPorts): Promise<void> {
+/**
+ * Gives a lease back, and the mark that its ticket may have put: first the lease, so that a ticket which is still under way
+ * fails, and its mark with it.
+ */
+async function withdraw(
+  lease: LeaseId,
+  markKey: string | undefined,
+  {store, clock}: LockPorts,
+): Promise<void> {
   const limit = {atMs: clock.elapsedMs() + withdrawalLimitMs, reason: unreachable}
-  await withLimit(clock, limit, undefined, (signal) => store.revoke(lease, signal)).catch(() => {})
+  await withLimit(clock, limit, undefined, async (signal) => {
+    await store.revoke(lease, signal)
+    if (markKey !== undefined) await store.unmark(lease, markKey, signal)
+  }).catch(() => {})
 }

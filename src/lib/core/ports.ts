@@ -101,6 +101,12 @@ export interface LeaseStore {
    */
   dequeue(request: Dequeue, signal: AbortSignal): Promise<'removed' | 'gone' | 'unknown'>
 
+  /**
+   * Removes the mark if the ticket of this lease was what made it, and nobody has rewritten it since: then nobody vanished.
+   * A mark that this lease's ticket found and rewrote speaks of an earlier holder, and stays. One request.
+   */
+  unmark(lease: LeaseId, markKey: string, signal: AbortSignal): Promise<void>
+
   /** Ends the lease, and with it whatever ticket hangs on it, also one that is still under way. Repeating is harmless. */
   revoke(lease: LeaseId, signal: AbortSignal): Promise<void>
 

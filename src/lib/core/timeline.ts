@@ -38,6 +38,11 @@ export interface Timeline {
   hedgeAfterMs: number
   /** What must be left of the entitlement when a child is started: else renew first. */
   startNeedsMs: number
+  /**
+   * The same when a renewal was sent just for this start, and took up to one attempt to be confirmed. That much is left
+   * with any settings that fit; with the tightest, `startNeedsMs` never is.
+   */
+  startNeedsAfterRenewalMs: number
 }
 
 /** What the user chooses; the TTL in the answer decides. */
@@ -100,6 +105,7 @@ export function timeline(ttlMs: number, {lockDelayMs, graceMs: chosenGraceMs}: T
     attemptMs,
     hedgeAfterMs: attemptMs * hedgeShare,
     startNeedsMs,
+    startNeedsAfterRenewalMs: startNeedsMs - attemptMs,
   }
 }
 

@@ -85,6 +85,10 @@ export class EtcdStore implements LeaseStore {
     })
   }
 
+  async unmark(lease: LeaseId, markKey: string, signal: AbortSignal): Promise<void> {
+    await this.#txn(requests.unmarkRequest(lease, markKey), signal)
+  }
+
   async revoke(lease: LeaseId, signal: AbortSignal): Promise<void> {
     await this.#policy.call<unknown>(
       signal,

@@ -159,6 +159,18 @@ export function dequeueRequest({ticket, markKey}: Dequeue): ITxnRequest {
   }
 }
 
+/** Removes a mark that this lease's ticket made: `version` counts how often a key was put since it was created. */
+export function unmarkRequest(lease: LeaseId, markKey: string): ITxnRequest {
+  const key = bytes(markKey)
+  return {
+    compare: [
+      {key, target: 'Value', result: 'Equal', value: bytes(markValue(lease))},
+      {key, target: 'Version', result: 'Equal', version: 1},
+    ],
+    success: [remove(markKey)],
+  }
+}
+
 /** A linearizable read of one ticket. */
 export function ticketRequest(ticket: Ticket): IRangeRequest {
   return read(ticket.key)

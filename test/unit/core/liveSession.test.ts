@@ -27,7 +27,7 @@ describe('while etcd answers', () => {
     store.etcd.grant(ticket.lease, 60_000)
     // Only to give the same ticket a lease with another TTL.
     const put = store.etcd.get.bind(store.etcd)
-    store.etcd.get = (key) => (key === ticket.key ? {...ticket, value: ''} : put(key))
+    store.etcd.get = (key) => (key === ticket.key ? {...ticket, value: '', version: 1} : put(key))
     await time.advance(7500)
     expect(session.timeline.ttlMs).toBe(60_000)
     expect(session.timeline.termAfterMs).toBeGreaterThan(line.termAfterMs)

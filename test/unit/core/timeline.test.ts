@@ -34,6 +34,7 @@ test('of the default TTL: 30 s, renewed every 7.5 s, TERM at 19.95 s, KILL at 28
     attemptMs: 3750,
     hedgeAfterMs: 937.5,
     startNeedsMs: 7500 + 3750 + 9000 + 750,
+    startNeedsAfterRenewalMs: 7500 + 9000 + 750,
   })
 })
 
