@@ -51,13 +51,13 @@ export default class Run extends LeashCommand {
     const signals = new SignalInbox()
     const {flags, operands} = await this.parseBeforeOperands(Run)
     this.speakWith(flags, flags['with-lock'][0])
+    if (!flags.explain) this.reportTo(flags['status-file'])
     const settings = loadSettings(flags)
     const request = runRequest(flags, operands, settings)
     if (flags.explain) {
       const plan = {request: request.lock, timeline: wishedTimeline(request.lock), command: request.argv}
       return this.log(explain({...plan, settings: describeSettings(settings)}))
     }
-    this.reportTo(flags['status-file'])
     const {ports, close} = openPorts(settings, request.lock.keys.name, this.speaker)
     const outcome = await runUnderLock(request, ports, signals).finally(close)
     const message = runMessage(outcome, isTerminal() || flags.verbose)

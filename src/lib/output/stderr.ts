@@ -6,6 +6,8 @@ import {printable} from './escape.ts'
 export type Verbosity = 'quiet' | 'normal' | 'verbose'
 
 const stderr = 2
+/** Long enough for any sentence of ours with a name and a server's error in it. */
+const longestLine = 2000
 const yellow = '\u001b[33m'
 const plain = '\u001b[39m'
 
@@ -60,6 +62,3 @@ export class Speaker {
     }
   }
 }
-
-/** Long enough for any sentence of ours with a name and a server's error in it. */
-const longestLine = 2000
