@@ -1,4 +1,4 @@
-import {spawn, type ChildProcess} from 'node:child_process'
+import {spawn} from 'node:child_process'
 import {once} from 'node:events'
 import {rmSync, symlinkSync} from 'node:fs'
 import path from 'node:path'
@@ -8,35 +8,48 @@ import {isAlive, isStopped} from '../../support/processes.ts'
 import {scratchDirectory} from '../../support/scratch.ts'
 import {until} from '../../support/wait.ts'
 
-const children: ChildProcess[] = []
+const groups: number[] = []
 afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL')
+  for (const group of groups.splice(0)) {
+    try {
+      process.kill(-group, 'SIGKILL')
+    } catch {
+      // It has ended.
+    }
+  }
 })
 
+interface Started {
+  readonly group: number
+  readonly line: string
+  /** Code and signal of the leader. */
+  readonly exit: Promise<unknown[]>
+}
+
 /** Starts a group whose leader says a line when it is ready. */
-const startGroup = async (
-  ...[program = '', ...args]: string[]
-): Promise<{child: ChildProcess; group: number; line: string}> => {
+const startGroup = async (...[program = '', ...args]: string[]): Promise<Started> => {
   const child = spawn(program, args, {detached: true, stdio: ['pipe', 'pipe', 'inherit']})
-  children.push(child)
-  const [line] = (await once(child.stdout?.setEncoding('utf8') ?? child, 'data')) as [string]
-  return {child, group: child.pid ?? 0, line: line.trim()}
+  const exit = once(child, 'exit')
+  const group = child.pid ?? 0
+  groups.push(group)
+  const [line] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string]
+  return {group, line: line.trim(), exit}
 }
 
 const within5s = {withinMs: 5000}
 
 describe('isGroupEmpty', () => {
   test('is false while one process of the group lives, also without its leader', async () => {
-    const {child, group, line} = await startGroup('sh', '-c', 'sleep 1000 >/dev/null & echo $!')
-    await once(child, 'exit')
+    const {exit, group, line} = await startGroup('sh', '-c', 'sleep 1000 >/dev/null & echo $!')
+    await exit
     expect(isGroupEmpty(group)).toBe(false)
     process.kill(Number(line), 'SIGKILL')
     await until('the group to be empty', () => isGroupEmpty(group), within5s)
   })
 
   test('is false for a stopped process', async () => {
-    const {child, group} = await startGroup('sh', '-c', 'echo runs; read line')
-    child.kill('SIGSTOP')
+    const {group} = await startGroup('sh', '-c', 'echo runs; read line')
+    process.kill(group, 'SIGSTOP')
     await until('it to stop', () => isStopped(group), within5s)
     expect(isGroupEmpty(group)).toBe(false)
   })
@@ -68,36 +81,35 @@ describe('isGroupEmpty', () => {
   })
 
   test('is true when there is no such group', async () => {
-    const {child, group} = await startGroup('sh', '-c', 'echo runs')
-    await once(child, 'exit')
+    const {exit, group} = await startGroup('sh', '-c', 'echo runs')
+    await exit
     expect(isGroupEmpty(group)).toBe(true)
   })
 })
 
 describe('signalGroup', () => {
   test('reaches every process of the group', async () => {
-    const {child, group} = await startGroup('sh', '-c', 'sleep 1000 & sleep 1000 & echo runs; wait')
+    const {exit, group} = await startGroup('sh', '-c', 'sleep 1000 & sleep 1000 & echo runs; wait')
     expect(signalGroup(group, 'SIGTERM')).toBe(true)
-    expect(await once(child, 'exit')).toEqual([null, 'SIGTERM'])
+    expect(await exit).toEqual([null, 'SIGTERM'])
     await until('the group to be empty', () => isGroupEmpty(group), within5s)
   })
 
   test('wakes a stopped process, so that it can end', async () => {
-    const {child, group} = await startGroup(
+    const {exit, group} = await startGroup(
       'sh',
       '-c',
       'trap "exit 3" TERM; echo runs; while :; do sleep 0.01; done',
     )
-    signalGroup(group, 'SIGSTOP')
-    child.kill('SIGSTOP')
+    process.kill(group, 'SIGSTOP')
     await until('it to stop', () => isStopped(group), within5s)
     signalGroup(group, 'SIGTERM')
-    expect(await once(child, 'exit')).toEqual([3, null])
+    expect(await exit).toEqual([3, null])
   })
 
   test('says when there is nobody left', async () => {
-    const {child, group} = await startGroup('sh', '-c', 'echo runs')
-    await once(child, 'exit')
+    const {exit, group} = await startGroup('sh', '-c', 'echo runs')
+    await exit
     expect(signalGroup(group, 'SIGTERM')).toBe(false)
   })
 })
