@@ -123,6 +123,22 @@ describe('TcpProxy', () => {
     echo.server.close()
   })
 
+  test('abandoned connections stay dead in silence; new ones work', async () => {
+    const echo = await echoServer()
+    await using proxy = await TcpProxy.to(echo)
+    const first = await caller(proxy.port)
+    proxy.abandonConnections()
+    await proxy.heal()
+    first.socket.write('x')
+    const second = await caller(proxy.port)
+    second.socket.write('y')
+    await until('the echo', () => second.seen.answer === 'y', bound)
+    await pause(settleMs)
+    expect(first.seen).toEqual({answer: '', end: ''})
+    for (const {socket} of [first, second]) socket.destroy()
+    echo.server.close()
+  })
+
   test('a delay is on each way, and keeps the order', async () => {
     const echo = await echoServer()
     await using proxy = await TcpProxy.to(echo)

@@ -69,6 +69,7 @@ export class TcpProxy implements AsyncDisposable {
   readonly url: string
   readonly #target: number
   readonly #connections = new Set<Connection>()
+  readonly #abandoned = new WeakSet<Connection>()
   #listener: Server | undefined
   #hole: Direction | undefined
   #delayMs = 0
@@ -101,6 +102,15 @@ export class TcpProxy implements AsyncDisposable {
   /** Carries each byte this much later, each way. */
   delay(ms: number): void {
     this.#delayMs = ms
+    this.#apply()
+  }
+
+  /**
+   * All connections are dead from now on, and neither end ever hears of it, as when a router between them has lost its
+   * state; new ones are carried.
+   */
+  abandonConnections(): void {
+    for (const connection of this.#connections) this.#abandoned.add(connection)
     this.#apply()
   }
 
@@ -156,9 +166,11 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   #apply(connections: Iterable<Connection> = this.#connections): void {
-    for (const {toServer, toClient} of connections) {
-      toServer.set(this.#hole === 'both' || this.#hole === 'toServer', this.#delayMs)
-      toClient.set(this.#hole === 'both' || this.#hole === 'toClient', this.#delayMs)
+    const holds = (direction: Direction) => this.#hole === 'both' || this.#hole === direction
+    for (const connection of connections) {
+      const isDead = this.#abandoned.has(connection)
+      connection.toServer.set(isDead || holds('toServer'), this.#delayMs)
+      connection.toClient.set(isDead || holds('toClient'), this.#delayMs)
     }
   }
 }
