@@ -48,15 +48,17 @@ const blackHole = (direction: 'both' | 'toServer' | 'toClient', name: string): F
     }),
 })
 
-/** The answer to the holder's (even rounds) or the waiter's request is lost while it queues; by a reset, or in silence. */
-const lostWhileQueueing = (method: string, name: string): Fault => ({
+/** The answer to the holder's (even rounds) or one of the waiter's requests is lost; by a reset, or in silence. */
+const lostOnTheWayIn = (method: string, ofWaiter: number, name: string): Fault => ({
   name,
   members: 'one',
   holder: 'kept',
   variants: 4,
   prepare: ({index, cuts, holderLink, waiterLink}) => {
-    const link = index % 2 === 0 ? holderLink : waiterLink
-    cuts.push(link.cutAfterCommit({method, how: index % 4 < 2 ? 'reset' : 'silence'}))
+    const how = index % 4 < 2 ? 'reset' : 'silence'
+    const nth = 1 + (Math.floor(index / 4) % ofWaiter)
+    if (index % 2 === 0) cuts.push(holderLink.cutAfterCommit({method, how}))
+    else cuts.push(waiterLink.cutAfterCommit({method, how, nth}))
   },
 })
 
@@ -78,12 +80,44 @@ export const faults: readonly Fault[] = [
   blackHole('toServer', 'network black-holed to etcd'),
   blackHole('toClient', 'network black-holed from etcd'),
   {
+    name: 'network black-holed for a quarter of the TTL',
+    members: 'one',
+    holder: 'kept',
+    variants: 2,
+    // Both hear nothing for a renewal interval, and after it what was held, or a reset.
+    strike: (_, rounds) =>
+      all(rounds, async ({holderLink, waiterLink, ttlMs, index}) => {
+        for (const link of [holderLink, waiterLink]) await link.each((wire) => wire.blackhole())
+        await pause(ttlMs / 4)
+        const held = index % 2 === 0 ? 'deliver' : 'reset'
+        for (const link of [holderLink, waiterLink]) await link.each((wire) => wire.heal(held))
+      }),
+  },
+  {
+    name: 'network refuses connections',
+    members: 'one',
+    holder: 'lost',
+    strike: (_, rounds) => all(rounds, ({holderLink}) => holderLink.each((wire) => wire.reset())),
+    recover: (_, rounds) => all(rounds, ({holderLink}) => holderLink.each((wire) => wire.heal())),
+  },
+  {
     name: 'etcd killed',
     members: 'one',
     holder: 'lost',
     strikesEtcd: true,
     strike: ({etcd}) => etcd.kill(),
     recover: ({etcd}) => etcd.restart(),
+  },
+  {
+    name: 'etcd killed, and back at once',
+    members: 'one',
+    holder: 'either',
+    strikesEtcd: true,
+    strike: async ({etcd}, rounds) => {
+      await etcd.kill()
+      await etcd.restart()
+      await aTtl(rounds)
+    },
   },
   {
     name: 'etcd frozen, thawed after the TTL',
@@ -142,8 +176,20 @@ export const faults: readonly Fault[] = [
     againstCausality: true,
     strike: ({etcd}, rounds) => all(rounds, (round) => deleteKey(etcd.url, round.strikeTicket().key)),
   },
-  lostWhileQueueing('Lease/LeaseGrant', 'answer lost after the grant'),
-  lostWhileQueueing('KV/Txn', 'answer lost after the transaction'),
+  lostOnTheWayIn('Lease/LeaseGrant', 1, 'answer lost after the grant'),
+  // The waiter's are: enqueue, look, put the mark, release.
+  lostOnTheWayIn('KV/Txn', 4, 'answer lost after the transaction'),
+  {
+    name: 'answer lost after a renewal',
+    members: 'one',
+    holder: 'kept',
+    variants: 2,
+    strike: (_, rounds) =>
+      all(rounds, ({index, holderLink, ttlMs}) => {
+        const how = index % 2 === 0 ? 'reset' : 'silence'
+        return holderLink.cutAfterCommit({method: 'KV/Range', how}).done(ttlMs)
+      }),
+  },
   {
     name: 'answer lost after the release',
     members: 'one',
@@ -161,11 +207,11 @@ export const faults: readonly Fault[] = [
     members: 'one',
     holder: 'kept',
     variants: 2,
-    // The waiter's watch breaks, and what it would resume from is no longer there: the end of the holder, too, in odd rounds.
+    // The watches break, and what they would resume from is no longer there; in odd rounds the end of the holder, too.
     strike: async ({etcd}, rounds) => {
-      await all(rounds, ({waiterLink}) => waiterLink.each((wire) => wire.reset()))
-      await all(rounds, async ({index, holder}) => {
-        if (index % 2 === 0) return
+      await all(rounds, async ({index, holder, holderLink, waiterLink}) => {
+        await waiterLink.each((wire) => wire.reset())
+        if (index % 2 === 0) return holderLink.each((wire) => wire.reset())
         holder.tellToExit(ownStatus)
         await holder.exited()
       })
@@ -173,7 +219,10 @@ export const faults: readonly Fault[] = [
       const {revision} = await status(etcd.url)
       await compact(etcd.url, revision)
     },
-    recover: (_, rounds) => all(rounds, ({waiterLink}) => waiterLink.each((wire) => wire.heal())),
+    recover: (_, rounds) =>
+      all(rounds, async ({holderLink, waiterLink}) => {
+        for (const link of [holderLink, waiterLink]) await link.each((wire) => wire.heal())
+      }),
   },
   {
     name: "waiter's lease died while it waited",

@@ -13,12 +13,17 @@ const deletionToEmptyLimitMs = 300
 const fullMarginTtlMs = 10_000
 const fullMarginMs = 250
 
+/** After a proper release, with etcd in reach: longer than any retry that leash may be pausing for. */
+const handOverLimitMs = 3000
+
 export interface Verdict {
   overlaps: number
   /** etcd's earliest possible deletion of the ticket, minus the end of the tree. Absent where the lease was not lost by time. */
   marginMs: number | undefined
   /** The end of the tree minus the ticket's deletion, where that came first. */
   deletionToEmptyMs: number | undefined
+  /** From a proper release, or the end of the fault, to the waiter's start. */
+  handOverMs: number | undefined
   wrongStatuses: number
   leftovers: number
   /** For people, one paragraph each. */
@@ -29,6 +34,7 @@ export const emptyVerdict = (): Verdict => ({
   overlaps: 0,
   marginMs: undefined,
   deletionToEmptyMs: undefined,
+  handOverMs: undefined,
   wrongStatuses: 0,
   leftovers: 0,
   problems: [],
@@ -50,7 +56,7 @@ export const judge = async (fault: Fault, round: Round): Promise<Verdict> => {
     }
   }
   await expectation(() => holderEnds(fault, round, verdict))
-  await expectation(() => waiterTakesOver(fault, round))
+  await expectation(() => waiterTakesOver(fault, round, verdict))
   await expectation(async () => void (await Promise.all(round.cuts.map((cut) => cut.done(0)))))
   await measure(fault, round, verdict)
   await nothingIsLeft(fault, round, verdict)
@@ -82,9 +88,14 @@ const holderEnds = async ({holder: fate}: Fault, round: Round, verdict: Verdict)
   mustBe("the holder's status", status, lost ? lostStatus : ownStatus)
 }
 
-const waiterTakesOver = async (fault: Fault, round: Round): Promise<void> => {
-  const {waiter, ttlMs} = round
-  await waiter.running(cleanUpMs(fault, ttlMs) + 4000)
+const waiterTakesOver = async (fault: Fault, round: Round, verdict: Verdict): Promise<void> => {
+  const {waiter, ttlMs, ticket, stage} = round
+  const {atMs} = await waiter.running(cleanUpMs(fault, ttlMs) + 4000)
+  const couldAtMs = Math.max(round.faultOverAtMs, stage.tickets.deletedAtMs(ticket.key) ?? 0)
+  if (fault.holder === 'kept') {
+    verdict.handOverMs = atMs - couldAtMs
+    if (verdict.handOverMs > handOverLimitMs) verdict.problems.push('the waiter started late')
+  }
   const status = await endOf(round, waiter, 0)
   // While the fault goes on, a waiter that has taken over is a holder like any other.
   const lost = fault.holder === 'either' && !endedByItself(round, waiter)

@@ -7,7 +7,8 @@
  */
 import {parseArgs} from 'node:util'
 import {faults} from './faults.ts'
-import {runFault, type Row} from './runFault.ts'
+import {runFault} from './runFault.ts'
+import {tableFor} from './table.ts'
 
 const {values} = parseArgs({
   options: {
@@ -44,44 +45,13 @@ if (chosen.length === 0)
     `no fault is called ${values.only.join(' or ')}; there are:\n${faults.map(({name}) => name).join('\n')}`,
   )
 
-const ms = (value: number | undefined): string => (value === undefined ? '-' : value.toFixed(0))
-const heading = [
-  'fault',
-  'rounds',
-  'overlaps',
-  'smallest margin ms',
-  'deletion to empty ms',
-  'wrong statuses',
-  'leftovers',
-  's',
-]
-const widths = [
-  Math.max(...faults.map(({name}) => name.length)),
-  ...heading.slice(1).map(({length}) => length),
-]
-const line = (cells: readonly string[]): string =>
-  cells
-    .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
-    .join('  ')
-const show = ({fault, rounds, seconds, verdict}: Row): string => {
-  const {overlaps, marginMs, deletionToEmptyMs, wrongStatuses, leftovers} = verdict
-  const numbers = [
-    String(rounds),
-    String(overlaps),
-    ms(marginMs),
-    ms(deletionToEmptyMs),
-    String(wrongStatuses),
-    String(leftovers),
-  ]
-  return line([fault.name, ...numbers, seconds.toFixed(0)])
-}
-
 const [rounds, jobs, ttlMs] = [count('rounds'), count('jobs'), milliseconds()]
-console.log(line(heading))
+const table = tableFor(chosen.map(({name}) => name))
+console.log(table.head)
 let failed = false
 for (const fault of chosen) {
   const row = await runFault(fault, {rounds, jobs, ttlMs, ...(values.verbose && {onStory: console.error})})
-  console.log(show(row))
+  console.log(table.row(row))
   for (const problem of row.verdict.problems) console.error(problem)
   failed ||= row.verdict.problems.length > 0
 }

@@ -40,6 +40,7 @@ export class Round implements AsyncDisposable {
   readonly #program: Pick<JobOptions, 'program'>
   readonly #startedAtMs = nowMs()
   readonly #moments: {readonly atMs: number; readonly text: string}[] = []
+  #faultOverAtMs = 0
   #holder: {readonly job: Job; readonly ticket: Running} | undefined
   #waiter: {readonly job: Job; readonly ticket: KeyEvent} | undefined
 
@@ -109,6 +110,15 @@ export class Round implements AsyncDisposable {
   /** Something worth telling, at this moment or another. */
   note(text: string, atMs = nowMs()): void {
     this.#moments.push({atMs, text})
+  }
+
+  noteFaultOver(): void {
+    this.#faultOverAtMs = nowMs()
+    this.note('fault over')
+  }
+
+  get faultOverAtMs(): number {
+    return this.#faultOverAtMs
   }
 
   /** What happened when, for the reader of a failure. */

@@ -32,6 +32,7 @@ const together = (one: Verdict, other: Verdict): Verdict => ({
   overlaps: one.overlaps + other.overlaps,
   marginMs: smaller(one.marginMs, other.marginMs),
   deletionToEmptyMs: larger(one.deletionToEmptyMs, other.deletionToEmptyMs),
+  handOverMs: larger(one.handOverMs, other.handOverMs),
   wrongStatuses: one.wrongStatuses + other.wrongStatuses,
   leftovers: one.leftovers + other.leftovers,
   problems: [...one.problems, ...other.problems],
@@ -69,8 +70,8 @@ const runBatch = async (
     await fault.strike?.(stage, rounds)
     if (fault.holder === 'lost')
       await Promise.all(rounds.map((round) => round.holder.treeEmpty(ttlMs + 3000).catch(() => undefined)))
-    for (const round of rounds) round.note('fault over')
     await fault.recover?.(stage, rounds)
+    for (const round of rounds) round.noteFaultOver()
     const verdicts = await Promise.all(rounds.map((round) => judge(fault, round)))
     for (const round of rounds) onStory?.(round.story())
     return [...verdicts, await noLeaseIsLeft(fault, stage, ttlMs)].reduce(together)

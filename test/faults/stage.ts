@@ -104,9 +104,9 @@ export class Link implements AsyncDisposable {
     return this.#wires.map(({url}) => url)
   }
 
-  /** Does the same to the wires to all members. */
-  async each(fail: (wire: TcpProxy) => void | Promise<void>): Promise<void> {
-    for (const wire of this.#wires) await fail(wire)
+  /** Does the same to the wires to all members, or to the first few: leash prefers them in this order. */
+  async each(fail: (wire: TcpProxy) => void | Promise<void>, count = this.#wires.length): Promise<void> {
+    for (const wire of this.#wires.slice(0, count)) await fail(wire)
   }
 
   /** Loses one answer on the way from the one member. */

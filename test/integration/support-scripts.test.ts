@@ -156,11 +156,7 @@ describe('with-etcd', () => {
     )
 
   test('runs a command beside an etcd, with its own stdin, stdout and status', async () => {
-    const child = spawn(
-      script,
-      ['sh', '-c', 'cat; echo "$LEASH_ENDPOINTS"; exit 7'],
-      {env: marked()},
-    )
+    const child = spawn(script, ['sh', '-c', 'cat; echo "$LEASH_ENDPOINTS"; exit 7'], {env: marked()})
     child.stdin.end('from stdin\n')
     let out = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
