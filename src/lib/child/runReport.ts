@@ -1,7 +1,7 @@
 import type {RunOutcome} from './runUnderLock.ts'
 
 /** What the child's processes are contained by, and hence what an end reaches. */
-export const containment = 'process group'
+const containment = 'process group'
 
 /**
  * A run's end for the status file: `outcome`, `cause` (of a loss, or the signal that interrupted us), `code` and `signal`
