@@ -23,16 +23,17 @@ const lingerMs = 100
  * Never rejects. The exit status is left in `process.exitCode`.
  */
 export async function main(argv: readonly string[]): Promise<void> {
+  process.on('uncaughtException', (error) => {
+    sayBug(error)
+    process.exit()
+  })
   try {
     const [id = '', ...rest] = argv
     const load = Object.hasOwn(LOADERS, id) ? LOADERS[id] : undefined
     if (load) await runCommand(id, (await load()).default, rest)
     else await answerWithoutCommand(argv)
   } catch (error) {
-    fail(
-      'bug',
-      `this is a bug in leash: ${error instanceof Error ? error.message : String(error)}; please report it`,
-    )
+    sayBug(error)
   }
   setTimeout(() => process.exit(), lingerMs).unref()
 }
@@ -60,6 +61,11 @@ async function answerWithoutCommand(argv: readonly string[]): Promise<void> {
   forgetCode()
   const kind = first.startsWith('-') ? 'an option' : 'a command'
   fail('usage', `"${first}" is not ${kind} of leash; "leash --help" lists them`)
+}
+
+function sayBug(error: unknown): void {
+  const message = error instanceof Error ? error.message : String(error)
+  fail('bug', `this is a bug in leash: ${message}; please report it`)
 }
 
 function fail(code: LeashErrorCode, text: string): void {

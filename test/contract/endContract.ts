@@ -11,14 +11,26 @@ export function endContract(stage: () => Stage): void {
       const here = stage()
       const ticket = await here.ticket()
       await here.harness.remove(here.keys.markKey)
-      expect(await here.store.putMark(ticket, here.keys.markKey, here.signal)).toBe(true)
+      expect(
+        await here.store.putMark(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal),
+      ).toBe(true)
       expect(await here.mark()).toMatchObject({value: markValue(ticket.lease)})
+    })
+
+    test('puts the new value into the ticket, which stays the same ticket', async () => {
+      const here = stage()
+      const ticket = await here.ticket()
+      await here.store.putMark(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal)
+      const {key, createRevision} = ticket
+      expect(await here.queue()).toEqual([{key, value: 'holding', createRevision}])
+      await here.store.revoke(ticket.lease, here.signal)
+      expect(await here.queue()).toEqual([])
     })
 
     test('survives the lease: the mark of a vanished holder stays', async () => {
       const here = stage()
       const ticket = await here.ticket()
-      await here.store.putMark(ticket, here.keys.markKey, here.signal)
+      await here.store.putMark(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal)
       await here.store.revoke(ticket.lease, here.signal)
       expect(await here.mark()).toBeDefined()
     })
@@ -28,9 +40,13 @@ export function endContract(stage: () => Stage): void {
       const ticket = await here.ticket()
       await here.harness.remove(here.keys.markKey)
       await here.harness.remove(ticket.key)
-      expect(await here.store.putMark(ticket, here.keys.markKey, here.signal)).toBe(false)
+      expect(
+        await here.store.putMark(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal),
+      ).toBe(false)
       await here.harness.put(ticket.key, '', ticket.lease)
-      expect(await here.store.putMark(ticket, here.keys.markKey, here.signal)).toBe(false)
+      expect(
+        await here.store.putMark(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal),
+      ).toBe(false)
       expect(await here.mark()).toBeUndefined()
     })
 
@@ -38,7 +54,7 @@ export function endContract(stage: () => Stage): void {
       const here = stage()
       const ticket = await here.ticket()
       here.harness.loseAnswer('putMark')
-      const marked = here.store.putMark(ticket, here.keys.markKey, here.signal)
+      const marked = here.store.putMark(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal)
       expect(await here.harness.passing(marked)).toBe(true)
     })
   })

@@ -143,7 +143,7 @@ function grantContract(stage: () => Stage): void {
       const {ttlMs, sentAtMs} = await harness.passing(granting)
       expect(ttlMs).toBe(60_000)
       expect(sentAtMs).toBeLessThanOrEqual(firstSentByMs)
-      expect(store.lastFailure).toBeDefined()
+      expect(store.lastFailure).not.toMatch(/no answer$/)
     })
   })
 }

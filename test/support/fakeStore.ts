@@ -32,7 +32,7 @@ export class FakeStore implements LeaseStore {
   latency = {thereMs: 0, backMs: 0}
   /** Every request that arrived, repeated ones too. */
   readonly arrived: FakeMethod[] = []
-  lastFailure: string | undefined
+  lastFailure = 'fake: no answer'
   readonly etcd: FakeEtcd
   readonly #clock: Clock
   readonly #lost: FakeMethod[] = []
@@ -128,10 +128,15 @@ export class FakeStore implements LeaseStore {
     return evidence
   }
 
-  putMark(ticket: Ticket, markKey: string, signal: AbortSignal): Promise<boolean> {
+  putMark(
+    ticket: Ticket,
+    {markKey, value}: {markKey: string; value: string},
+    signal: AbortSignal,
+  ): Promise<boolean> {
     return this.#request('putMark', signal, () => {
       if (!this.#isThere(ticket)) return false
-      this.etcd.put({key: markKey, value: markValue(ticket.lease)})
+      const {key, lease} = ticket
+      this.etcd.put({key: markKey, value: markValue(lease)}, {key, value, lease})
       return true
     })
   }

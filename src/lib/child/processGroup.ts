@@ -1,12 +1,15 @@
 import {readFileSync, readdirSync} from 'node:fs'
 
+/** Signals that ask nobody to end, or need nobody awake: no CONT after them, or a stopped job would go on. */
+const noCont: ReadonlySet<NodeJS.Signals> = new Set(['SIGKILL', 'SIGCONT', 'SIGUSR1', 'SIGUSR2'])
+
 /**
  * Sends a signal to every process of a group. False if there was none left. After TERM (or whatever asks for an end)
  * a stopped process gets CONT as well, or it could not end.
  */
 export function signalGroup(group: number, signal: NodeJS.Signals): boolean {
   const sent = send(group, signal)
-  if (sent && signal !== 'SIGKILL' && signal !== 'SIGCONT') send(group, 'SIGCONT')
+  if (sent && !noCont.has(signal)) send(group, 'SIGCONT')
   return sent
 }
 

@@ -80,12 +80,16 @@ function watchOver(
     else on({type: 'lost', cause, nowMs: clock.elapsedMs()})
   }
   const onGone = (): void => on({type: 'ticketGone'})
+  /** Whatever ends this process in Node's sight, a bug above all, does not leave the job without a supervisor. */
+  const onExit = (): void => void signalGroup(group, 'SIGKILL')
   const finish = ({cause}: Supervision & {state: 'empty'}): void => {
     lost.removeEventListener('abort', onLost)
     gone.removeEventListener('abort', onGone)
+    process.off('exit', onExit)
     onEmpty({child: endOf(child), ...(cause && {cause}), leftovers})
   }
 
+  process.once('exit', onExit)
   child.once('exit', () => {
     const treeEmpty = isGroupEmpty(group)
     on({type: 'childEnded', end: endOf(child), treeEmpty, nowMs: clock.elapsedMs(), graceMs: command.graceMs})

@@ -14,6 +14,8 @@ interface HeldLockParts {
   ticket: Ticket
   /** The mark stands already: it was put together with the ticket. */
   marked: boolean
+  /** The ticket's value for a hold that begins now. */
+  describe: () => string
 }
 
 /** How a release ended. `gone`: somebody else had removed the ticket before. `failed`: etcd did not answer in time. */
@@ -68,15 +70,17 @@ export class HeldLock {
   }
 
   /**
-   * The child runs: puts the mark of an unfinished hold if a waiter could not do so with its ticket, and watches the own
-   * ticket, both off the critical path. The watch starts from the ticket's own revision, so nothing is missed.
+   * The child runs: puts the mark of an unfinished hold if a waiter could not do so with its ticket, and says in the ticket
+   * since when it holds; and watches the own ticket. Both are off the critical path. The watch starts from the ticket's own
+   * revision, so nothing is missed.
    */
   childStarted(): void {
-    const {store, clock, session, ticket, keys, marked} = this.#parts
+    const {store, clock, session, ticket, keys, marked, describe} = this.#parts
     const {signal} = this.#watching
     const ignoreAbort = (): void => {}
     if (!marked && keys.markKey !== undefined) {
-      store.putMark(ticket, keys.markKey, signal).then((there) => there || session.ticketGone(), ignoreAbort)
+      const mark = {markKey: keys.markKey, value: describe()}
+      store.putMark(ticket, mark, signal).then((there) => there || session.ticketGone(), ignoreAbort)
     }
     clock
       .sleepUntil(clock.elapsedMs() + unwatchedMs, signal)

@@ -102,10 +102,9 @@ export async function acquire(
   } catch (error) {
     if (error === waitedOut) return {is: 'waitedOut'}
     if (error !== unreachable) throw error
-    const cause = ports.store.lastFailure ?? 'no answer'
     throw new LeashError(
       'unavailable',
-      `etcd cannot be reached: ${cause}`,
+      `etcd cannot be reached: ${ports.store.lastFailure}`,
       'check the endpoints and the network',
     )
   }
@@ -165,7 +164,9 @@ async function holdTicket(
     // A ticket of an earlier try, whose answer was lost, may have lined up without a mark and come first since.
     const marked = view.markRevision === ticket.createRevision
     ports.tell({kind: 'acquired', fence: fencingToken(ticket.createRevision)})
-    return {is: 'held', lock: new HeldLock({...ports, keys: request.keys, session, ticket, marked})}
+    const describe = (): string => describeUs(request.holder, ports.clock)
+    const lock = new HeldLock({...ports, keys: request.keys, session, ticket, marked, describe})
+    return {is: 'held', lock}
   } catch (error) {
     session.close()
     signal.throwIfAborted()
@@ -186,9 +187,14 @@ async function enqueue(
     tell({kind: 'ttlRaised', askedMs: ttlMs, grantedMs: grant.ttlMs - terms.lockDelayMs})
   }
   const granted = {sentAtMs: grant.sentAtMs, timeline: timeline(grant.ttlMs, terms)}
-  const value = encodeHolder({...holder, since: new Date(clock.wallMs()).toISOString()})
+  const value = describeUs(holder, clock)
   const view = await store.enqueue({...keys, lease, value, onlyIfNobody: wait.kind === 'none'}, signal)
   return {granted, view}
+}
+
+/** The ticket's value as of now. */
+function describeUs(holder: Omit<Holder, 'since'>, clock: Clock): string {
+  return encodeHolder({...holder, since: new Date(clock.wallMs()).toISOString()})
 }
 
 /** Waits until nobody is ahead. The watch only wakes us up; a linearizable read decides. */

@@ -55,8 +55,8 @@ export interface Dequeue {
  * - stamps `sentAtMs` with the clock that core uses.
  */
 export interface LeaseStore {
-  /** Why the latest attempt that failed did so, for messages; undefined when none has failed. */
-  readonly lastFailure: string | undefined
+  /** Why the latest attempt that failed did so, for messages; before one has, that there is no answer yet. */
+  readonly lastFailure: string
 
   /** Grants a lease with an id of ours. One request. */
   grant(lease: LeaseId, ttlSeconds: number, signal: AbortSignal): Promise<Granted>
@@ -91,8 +91,10 @@ export interface LeaseStore {
     signal: AbortSignal,
   ): Promise<RenewalEvidence>
 
-  /** Puts the mark if the ticket is still there; false if it is not. One request. */
-  putMark(ticket: Ticket, markKey: string, signal: AbortSignal): Promise<boolean>
+  /**
+   * Puts the mark, and `value` into the ticket, if that is still there; false if it is not. One request.
+   */
+  putMark(ticket: Ticket, mark: {markKey: string; value: string}, signal: AbortSignal): Promise<boolean>
 
   /**
    * Removes the ticket and the mark in one transaction; if the ticket is gone already, the mark if it is this ticket's.

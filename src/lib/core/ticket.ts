@@ -5,7 +5,7 @@ export interface Holder {
   host: string
   user: string
   pid: number
-  /** When the ticket was put, ISO 8601, by the holder's wall clock. */
+  /** Since when it holds the lock; of a waiter, since when it waits. ISO 8601, by its own wall clock. */
   since: string
 }
 

@@ -24,8 +24,8 @@ export class EtcdStore implements LeaseStore {
     this.#clock = clock
   }
 
-  get lastFailure(): string | undefined {
-    return this.#policy.lastFailure
+  get lastFailure(): string {
+    return this.#policy.lastFailure ?? `${this.#members[0].endpoint}: no answer`
   }
 
   grant(lease: LeaseId, ttlSeconds: number, signal: AbortSignal): Promise<Granted> {
@@ -73,8 +73,12 @@ export class EtcdStore implements LeaseStore {
     return hedgedRenewal(ticket, timing, {policy: this.#policy, clock: this.#clock}, signal)
   }
 
-  async putMark(ticket: Ticket, markKey: string, signal: AbortSignal): Promise<boolean> {
-    return (await this.#txn(requests.markRequest(ticket, markKey), signal)).succeeded
+  async putMark(
+    ticket: Ticket,
+    mark: {markKey: string; value: string},
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    return (await this.#txn(requests.markRequest(ticket, mark), signal)).succeeded
   }
 
   dequeue(request: Dequeue, signal: AbortSignal): Promise<'removed' | 'gone' | 'unknown'> {

@@ -139,9 +139,12 @@ export function peekView(answer: ITxnResponse): {ahead: number; first?: TicketAh
   return {ahead: keys?.kvs.length ?? 0, ...(kv && {first: aheadOf(kv)})}
 }
 
-/** Puts the mark if the ticket is still there. */
-export function markRequest(ticket: Ticket, markKey: string): ITxnRequest {
-  return {compare: [isThere(ticket)], success: [put(markKey, markValue(ticket.lease))]}
+/** Puts the mark, and a new value into the ticket, if that is still there. */
+export function markRequest(ticket: Ticket, {markKey, value}: {markKey: string; value: string}): ITxnRequest {
+  return {
+    compare: [isThere(ticket)],
+    success: [put(markKey, markValue(ticket.lease)), put(ticket.key, value, ticket.lease)],
+  }
 }
 
 /** Removes ticket and mark; or only the mark, if the ticket is gone and the mark still speaks of it. */
