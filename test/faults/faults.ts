@@ -176,6 +176,17 @@ export const faults: readonly Fault[] = [
     againstCausality: true,
     strike: ({etcd}, rounds) => all(rounds, (round) => deleteKey(etcd.url, round.strikeTicket().key)),
   },
+  {
+    name: 'ticket deleted, and the holder hears late',
+    members: 'one',
+    holder: 'lost',
+    againstCausality: true,
+    // Without the settling time the waiter would be the quicker one, each time.
+    strike: async ({etcd}, rounds) => {
+      await all(rounds, ({holderLink}) => holderLink.each((wire) => wire.delay(150)))
+      await all(rounds, (round) => deleteKey(etcd.url, round.strikeTicket().key))
+    },
+  },
   lostOnTheWayIn('Lease/LeaseGrant', 1, 'answer lost after the grant'),
   // The waiter's are: enqueue, look, put the mark, release.
   lostOnTheWayIn('KV/Txn', 4, 'answer lost after the transaction'),
