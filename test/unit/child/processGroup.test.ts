@@ -107,6 +107,14 @@ describe('signalGroup', () => {
     expect(await exit).toEqual([3, null])
   })
 
+  test('leaves a stopped process stopped, if the signal asks nobody to end', async () => {
+    const {group} = await startGroup('sh', '-c', 'trap : USR1; echo runs; while :; do sleep 0.01; done')
+    process.kill(group, 'SIGSTOP')
+    await until('it to stop', () => isStopped(group), within5s)
+    signalGroup(group, 'SIGUSR1')
+    expect(isStopped(group)).toBe(true)
+  })
+
   test('says when there is nobody left', async () => {
     const {exit, group} = await startGroup('sh', '-c', 'echo runs')
     await exit
