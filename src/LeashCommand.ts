@@ -1,6 +1,7 @@
 import {Command, type Interfaces} from '@oclif/core'
 import {optionsLength} from './commandLine.ts'
 import {errorStatus} from './lib/child/exitStatus.ts'
+import {failureReport} from './lib/child/runReport.ts'
 import {LeashError} from './lib/core/errors.ts'
 import {prepareStatusFile, writeStatusFile} from './lib/output/statusFile.ts'
 import {Speaker} from './lib/output/stderr.ts'
@@ -10,6 +11,7 @@ import {usageError} from './usageError.ts'
 export abstract class LeashCommand extends Command {
   protected speaker = new Speaker('normal')
   #statusFile: string | undefined
+  #subject = ''
 
   /**
    * Parses the options in front of the first operand, and returns what follows as it is.
@@ -31,6 +33,7 @@ export abstract class LeashCommand extends Command {
 
   /** From now on leash speaks so much, and of this subject. */
   protected speakWith({quiet, verbose}: {quiet: boolean; verbose: boolean}, subject = ''): void {
+    this.#subject = subject
     this.speaker = new Speaker(quiet ? 'quiet' : verbose ? 'verbose' : 'normal', subject)
   }
 
@@ -61,7 +64,7 @@ export abstract class LeashCommand extends Command {
     const fault = error instanceof LeashError ? error : bug(error)
     this.speaker.fault(`${fault.message}; ${fault.wayOut}`)
     const exitStatus = errorStatus(fault.code)
-    this.end(exitStatus, {outcome: 'failed', cause: fault.code, message: fault.message, exitStatus})
+    this.end(exitStatus, failureReport(this.#subject, fault, exitStatus))
     return Promise.resolve()
   }
 }

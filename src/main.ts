@@ -24,7 +24,8 @@ const lingerMs = 100
  */
 export async function main(argv: readonly string[]): Promise<void> {
   process.on('uncaughtException', (error) => {
-    sayBug(error)
+    // The job is ended by another listener of `exit`, which comes first: nobody may be reading what we say.
+    process.once('exit', () => sayBug(error))
     process.exit()
   })
   try {

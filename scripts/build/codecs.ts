@@ -8,12 +8,9 @@ import pbjs from 'protobufjs-cli/pbjs.js'
  * method, while the plain sources, which parse the .proto files, still have it. So a new call gets its line here.
  */
 export const RPCS: Readonly<Record<string, readonly string[]>> = {
-  KV: ['Range', 'Put', 'DeleteRange', 'Txn', 'Compact'],
+  KV: ['Range', 'Txn'],
   Watch: ['Watch'],
-  Lease: ['LeaseGrant', 'LeaseRevoke', 'LeaseKeepAlive', 'LeaseTimeToLive', 'LeaseLeases'],
-  Cluster: ['MemberList'],
-  Maintenance: ['Status'],
-  Auth: ['Authenticate'],
+  Lease: ['LeaseGrant', 'LeaseRevoke', 'LeaseKeepAlive'],
 }
 
 /** As much of a service definition of `@grpc/proto-loader` as the generator reads. */

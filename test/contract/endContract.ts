@@ -6,13 +6,13 @@ import type {Stage} from './storeContract.ts'
 
 /** What a store promises about marks, and about ending a hold. */
 export function endContract(stage: () => Stage): void {
-  describe('putMark', () => {
+  describe('declareHold', () => {
     test('puts the mark while the ticket is there', async () => {
       const here = stage()
       const ticket = await here.ticket()
       await here.harness.remove(here.keys.markKey)
       expect(
-        await here.store.putMark(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal),
+        await here.store.declareHold(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal),
       ).toBe(true)
       expect(await here.mark()).toMatchObject({value: markValue(ticket.lease)})
     })
@@ -20,7 +20,7 @@ export function endContract(stage: () => Stage): void {
     test('puts the new value into the ticket, which stays the same ticket', async () => {
       const here = stage()
       const ticket = await here.ticket()
-      await here.store.putMark(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal)
+      await here.store.declareHold(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal)
       const {key, createRevision} = ticket
       expect(await here.queue()).toEqual([{key, value: 'holding', createRevision}])
       await here.store.revoke(ticket.lease, here.signal)
@@ -30,7 +30,7 @@ export function endContract(stage: () => Stage): void {
     test('survives the lease: the mark of a vanished holder stays', async () => {
       const here = stage()
       const ticket = await here.ticket()
-      await here.store.putMark(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal)
+      await here.store.declareHold(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal)
       await here.store.revoke(ticket.lease, here.signal)
       expect(await here.mark()).toBeDefined()
     })
@@ -41,11 +41,11 @@ export function endContract(stage: () => Stage): void {
       await here.harness.remove(here.keys.markKey)
       await here.harness.remove(ticket.key)
       expect(
-        await here.store.putMark(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal),
+        await here.store.declareHold(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal),
       ).toBe(false)
       await here.harness.put(ticket.key, '', ticket.lease)
       expect(
-        await here.store.putMark(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal),
+        await here.store.declareHold(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal),
       ).toBe(false)
       expect(await here.mark()).toBeUndefined()
     })
@@ -53,8 +53,12 @@ export function endContract(stage: () => Stage): void {
     test('says true after a lost answer', async () => {
       const here = stage()
       const ticket = await here.ticket()
-      here.harness.loseAnswer('putMark')
-      const marked = here.store.putMark(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal)
+      here.harness.loseAnswer('declareHold')
+      const marked = here.store.declareHold(
+        ticket,
+        {markKey: here.keys.markKey, value: 'holding'},
+        here.signal,
+      )
       expect(await here.harness.passing(marked)).toBe(true)
     })
   })

@@ -10,7 +10,7 @@ import {type Harness, type Losable, storeContract} from './storeContract.ts'
 const rpcOf: Record<Losable, string> = {
   grant: 'Lease/LeaseGrant',
   enqueue: 'KV/Txn',
-  putMark: 'KV/Txn',
+  declareHold: 'KV/Txn',
   dequeue: 'KV/Txn',
   revoke: 'Lease/LeaseRevoke',
 }

@@ -144,7 +144,7 @@ export function renewalContract(stage: () => Stage): void {
       store.look(ticket, keys, signal),
       store.peek(ticket, keys.queuePrefix, signal),
       store.renew(ticket, timing, signal),
-      store.putMark(ticket, {markKey: keys.markKey, value: ''}, signal),
+      store.declareHold(ticket, {markKey: keys.markKey, value: ''}, signal),
       store.dequeue({ticket, markKey: keys.markKey}, signal),
       store.revoke(ticket.lease, signal),
       store.deletion(ticket.key, ticket.createRevision, signal),

@@ -9,7 +9,7 @@ import {endContract} from './endContract.ts'
 import {renewalContract} from './renewalContract.ts'
 
 /** A method whose answer can be lost on purpose. */
-export type Losable = 'grant' | 'enqueue' | 'putMark' | 'dequeue' | 'revoke'
+export type Losable = 'grant' | 'enqueue' | 'declareHold' | 'dequeue' | 'revoke'
 
 /** A key as somebody beside the store sees it. */
 export interface SeenKey {

@@ -8,7 +8,7 @@ import {systemClock} from '../../src/lib/systemClock.ts'
 import {EtcdCluster} from '../support/EtcdCluster.ts'
 import type {EtcdServer} from '../support/EtcdServer.ts'
 import {deleteKey} from '../support/etcdGateway.ts'
-import {until} from '../support/wait.ts'
+import {until, within} from '../support/wait.ts'
 
 const {signal} = new AbortController()
 const queuePrefix = 'members/'
@@ -46,6 +46,23 @@ describe.each(['3.4', '3.5'] as const)('three members of etcd %s', (version) => 
     await follower.freeze()
     const evidence = await store.renew(ticket, {attemptMs: 5000, hedgeAfterMs: 200}, signal)
     expect(judge(evidence, ticket)).toEqual({is: 'confirmed'})
+    follower.thaw()
+    store.close()
+  })
+
+  test('a watch on a member that stands still moves on with the renewal that went round it', async () => {
+    await using cluster = await EtcdCluster.start({version})
+    const [follower, other] = await cluster.followers()
+    if (follower === undefined || other === undefined) throw new Error('no followers')
+    const {store, ticket} = await storeAt(cluster, follower)
+    const watching = new AbortController()
+    const watch = store.deletion(ticket.key, ticket.createRevision, watching.signal)
+    // A request behind the watch on the same connection: it stands when this is answered.
+    await store.look(ticket, {queuePrefix}, signal)
+    await follower.freeze()
+    await store.renew(ticket, {attemptMs: 5000, hedgeAfterMs: 200}, signal)
+    await deleteKey(other.url, ticket.key)
+    expect(await within('the watch to hear of it', watch, {withinMs: 5000})).toBe('deleted')
     follower.thaw()
     store.close()
   })

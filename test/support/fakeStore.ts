@@ -15,7 +15,16 @@ import {FakeEtcd, type FakeKey} from './fakeEtcd.ts'
 
 /** The requests that a store sends. */
 export type FakeMethod =
-  'grant' | 'enqueue' | 'look' | 'peek' | 'renew' | 'putMark' | 'dequeue' | 'unmark' | 'revoke' | 'deletion'
+  | 'grant'
+  | 'enqueue'
+  | 'look'
+  | 'peek'
+  | 'renew'
+  | 'declareHold'
+  | 'dequeue'
+  | 'unmark'
+  | 'revoke'
+  | 'deletion'
 
 /** How long after a failure the fake asks again. */
 const fakeRetryMs = 100
@@ -128,12 +137,12 @@ export class FakeStore implements LeaseStore {
     return evidence
   }
 
-  putMark(
+  declareHold(
     ticket: Ticket,
     {markKey, value}: {markKey: string; value: string},
     signal: AbortSignal,
   ): Promise<boolean> {
-    return this.#request('putMark', signal, () => {
+    return this.#request('declareHold', signal, () => {
       if (!this.#isThere(ticket)) return false
       const {key, lease} = ticket
       this.etcd.put({key: markKey, value: markValue(lease)}, {key, value, lease})

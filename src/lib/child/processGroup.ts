@@ -27,7 +27,8 @@ export function isGroupEmpty(group: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ESRCH'
   }
-  return process.platform === 'linux' && !hasLiveMember(group)
+  // Twice: a process that was forked while we looked, by one that we no longer saw alive, is in the second list.
+  return process.platform === 'linux' && !hasLiveMember(group) && !hasLiveMember(group)
 }
 
 function send(group: number, signal: NodeJS.Signals): boolean {
@@ -48,10 +49,13 @@ function isLiveMember(pid: string, group: number): boolean {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
     // "pid (comm) state ppid pgrp ...": comm may hold anything, also parentheses and spaces.
-    const [state, , pgrp] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return Number(pgrp) === group && state !== 'Z' && state !== 'X'
-  } catch {
-    // It ended while we looked.
-    return false
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    const [state, , pgrp] = fields
+    // A process whose first thread has ended looks like a zombie while its other threads run on.
+    const threads = Number(fields[17])
+    return Number(pgrp) === group && ((state !== 'Z' && state !== 'X') || threads > 1)
+  } catch (error) {
+    // It ended while we looked; or we may not look, and then it may be alive.
+    return !['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')
   }
 }

@@ -18,7 +18,7 @@ export function runMessage(outcome: RunOutcome, contention: boolean): string | u
           .join(', and ') || undefined
       )
     case 'lost':
-      return lossMessage(outcome.cause)
+      return lossMessage(outcome.cause, outcome.late)
     case 'waitedOut':
       return 'not acquired: the wait ran out; wait longer with -w, or find out who holds it'
     case 'contended':
@@ -32,9 +32,12 @@ export function runMessage(outcome: RunOutcome, contention: boolean): string | u
   }
 }
 
-function lossMessage(cause: LossCause): string {
+function lossMessage(cause: LossCause, late: boolean): string {
   if (cause.kind === 'ticketGone') {
     return 'the lock was taken away (its ticket was deleted, its lease revoked or expired) and the job was killed; find out who did it'
+  }
+  if (late) {
+    return `the lease was lost (${cause.reason}) and the job was ended only when others may have started; check what both did`
   }
   return `the lease was lost (${cause.reason}) and the job was ended before anybody else could start; check etcd and the network`
 }
@@ -53,6 +56,7 @@ function releaseMessage(release: Release): string | undefined {
       return 'the release was not answered; the next holder starts when the lease has run out'
     case 'removed':
     case 'unknown':
+    case 'leftToRun':
       return undefined
     default:
       return unreachable(release)

@@ -1,12 +1,13 @@
+import type {LeashError} from '../core/errors.ts'
 import type {RunOutcome} from './runUnderLock.ts'
 
 /** What the child's processes are contained by, and hence what an end reaches. */
 const containment = 'process group'
 
 /**
- * A run's end for the status file: `outcome`, `cause` (of a loss, or the signal that interrupted us), `code` and `signal`
- * of the child, `fence`, `key`, `lease`,
- * `waitedMs`, `heldMs`, `containment`, `exitStatus`. What does not apply is null.
+ * A run's end for the status file: the `lock`, the `outcome`, its `cause` (of a loss, or the signal that interrupted us), the
+ * `exitStatus`, `code` and `signal` of the child, `fence`, `key`, `lease`, `waitedMs`, `heldMs`, `late`, `leftovers` and
+ * `containment`. What does not apply is null.
  */
 export function runReport(lock: string, outcome: RunOutcome, exitStatus: number): Record<string, unknown> {
   const hold = 'fence' in outcome ? outcome : undefined
@@ -23,8 +24,30 @@ export function runReport(lock: string, outcome: RunOutcome, exitStatus: number)
     lease: hold?.lease ?? null,
     waitedMs: outcome.waitedMs,
     heldMs: hold?.heldMs ?? null,
+    late: outcome.outcome === 'lost' ? outcome.late : null,
     leftovers: outcome.outcome === 'ended' ? outcome.leftovers : null,
     containment: hold === undefined ? null : containment,
+  }
+}
+
+/** The same for a run that a fault ended: `cause` is the fault's code, and there is a `message`. */
+export function failureReport(lock: string, fault: LeashError, exitStatus: number): Record<string, unknown> {
+  return {
+    lock: lock === '' ? null : lock,
+    outcome: 'failed',
+    cause: fault.code,
+    message: fault.message,
+    exitStatus,
+    code: null,
+    signal: null,
+    fence: null,
+    key: null,
+    lease: null,
+    waitedMs: null,
+    heldMs: null,
+    late: null,
+    leftovers: null,
+    containment: null,
   }
 }
 

@@ -26,7 +26,13 @@ export type RunOutcome =
   /** The child ran to its end while we held the lock. */
   | ({outcome: 'ended'; child: ChildEnd; leftovers: boolean; release: Release} & Hold)
   /** The child was ended because the lease was lost. */
-  | ({outcome: 'lost'; child: ChildEnd; cause: LossCause} & Hold)
+  | ({
+      outcome: 'lost'
+      child: ChildEnd
+      cause: LossCause
+      /** The tree was seen empty only after the entitlement had ended, as after a suspend: somebody else may have started. */
+      late: boolean
+    } & Hold)
 
 /** The hold that a run had, for those who look at it afterwards. */
 export interface Hold {
@@ -91,10 +97,12 @@ async function runHolding(
     throw error
   }
   const hold = {...describe(lock), waitedMs, heldMs: Math.round(clock.elapsedMs() - heldSinceMs)}
-  const release = await lock.release(tree.cause === undefined)
+  const late = tree.cause?.kind === 'unconfirmed' && clock.elapsedMs() > tree.cause.entitledUntilMs
+  // A tree that was killed because of a loss has no clean end, also if the child had ended by itself before.
+  const release = await lock.release(!lock.lost.aborted)
   if (tree.cause === undefined)
     return {outcome: 'ended', child: tree.child, leftovers: tree.leftovers, release, ...hold}
-  return {outcome: 'lost', child: tree.child, cause: tree.cause, ...hold}
+  return {outcome: 'lost', child: tree.child, cause: tree.cause, late, ...hold}
 }
 
 /** Ours win over inherited ones. `LEASH_LOCKS` of an outer run that holds several would speak of other locks than ours. */

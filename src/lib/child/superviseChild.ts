@@ -59,6 +59,8 @@ function watchOver(
   let now: Supervision = {state: 'running'}
   let leftovers = false
   let cancelPoll = (): void => {}
+  /** From then on the group's number may be somebody else's. */
+  const isOver = (): boolean => hasEnded(child) && isGroupEmpty(group)
 
   const on = (event: SupervisionEvent, nextPollMs = 1): void => {
     const {supervision, effect} = supervise(now, event)
@@ -71,16 +73,16 @@ function watchOver(
   }
   const poll = (delayMs: number): void => {
     // Until Node has reaped the leader, its end is not known; the leader's number is not free before either.
-    if (hasEnded(child) && isGroupEmpty(group)) on({type: 'treeEmpty'})
+    if (isOver()) on({type: 'treeEmpty'})
     else on({type: 'clock', nowMs: clock.elapsedMs()}, Math.min(delayMs * 2, longestPollMs))
   }
   const onLost = (): void => {
     const cause = lost.reason as LossCause
-    if (cause.kind === 'ticketGone') on({type: 'ticketGone'})
+    if (cause.kind === 'ticketGone') onGone()
     else on({type: 'lost', cause, nowMs: clock.elapsedMs()})
   }
-  const onGone = (): void => on({type: 'ticketGone'})
-  /** Whatever ends this process in Node's sight, a bug above all, does not leave the job without a supervisor. */
+  const onGone = (): void => on({type: isOver() ? 'treeEmpty' : 'ticketGone'})
+  /** An exception that nobody caught does not leave the job without a supervisor. */
   const onExit = (): void => void signalGroup(group, 'SIGKILL')
   const finish = ({cause}: Supervision & {state: 'empty'}): void => {
     lost.removeEventListener('abort', onLost)
@@ -89,7 +91,7 @@ function watchOver(
     onEmpty({child: endOf(child), ...(cause && {cause}), leftovers})
   }
 
-  process.once('exit', onExit)
+  process.prependOnceListener('exit', onExit)
   child.once('exit', () => {
     const treeEmpty = isGroupEmpty(group)
     on({type: 'childEnded', end: endOf(child), treeEmpty, nowMs: clock.elapsedMs(), graceMs: command.graceMs})
@@ -97,7 +99,7 @@ function watchOver(
   lost.addEventListener('abort', onLost, {once: true})
   gone.addEventListener('abort', onGone, {once: true})
   onStarted((signal) => {
-    if (!hasEnded(child) || !isGroupEmpty(group)) signalGroup(group, signal)
+    if (now.state !== 'empty' && !isOver()) signalGroup(group, signal)
   })
   if (gone.aborted) onGone()
   else if (lost.aborted) onLost()

@@ -13,14 +13,11 @@ export type DurationBounds = {
   readonly because: string
 }
 
-/**
- * The bounds of a duration that has no narrower ones. Node's timers hold a signed 32-bit number of milliseconds, 24.8
- * days, and fire *at once* when they are given more.
- */
-export const timerBounds: DurationBounds = {
+/** The bounds of a duration that has no narrower ones. */
+export const usualBounds: DurationBounds = {
   zeroAllowed: false,
   maxMs: 24 * dayMs,
-  because: 'because timers end there',
+  because: 'because a longer one is more likely a slip',
 }
 
 const number = String.raw`(\d+(?:\.\d+)?|\.\d+)`
@@ -43,7 +40,7 @@ const examples = '500ms, 10s, 5m or 1h30m (a bare number is seconds)'
 export function parseDuration(
   text: string,
   origin: Origin = {kind: 'default'},
-  bounds: DurationBounds = timerBounds,
+  bounds: DurationBounds = usualBounds,
 ): number {
   const given = {text, origin}
   const ms = readMs(text)

@@ -4,6 +4,7 @@ import type {LockRequest} from '../core/lock.ts'
 import {lockKeys, rawLockKeys} from '../core/lockName.ts'
 import {timeline, ttlToAskSeconds} from '../core/timeline.ts'
 import {parseDuration} from './duration.ts'
+import {describeOrigin} from './origin.ts'
 import type {Settings} from './settings.ts'
 
 /** The flags that say which lock and how long to wait for it. */
@@ -17,7 +18,8 @@ export interface LockFlags {
 /**
  * What to ask of core, from flags and settings.
  *
- * @throws LeashError `usage` for a name that breaks the rules, more than one lock, or a timeline that does not fit
+ * @throws LeashError `usage` for a name that breaks the rules, more than one lock, or a timeline that does not fit; `config`
+ *   if what does not fit was set in the environment or a file
  */
 export function lockRequest(flags: LockFlags, {connection, timing}: Settings): LockRequest {
   const [name = '', second] = flags['with-lock']
@@ -33,8 +35,22 @@ export function lockRequest(flags: LockFlags, {connection, timing}: Settings): L
     connectTimeoutMs: connection.connectTimeoutMs.value,
     holder: {host: hostname(), user: userName(), pid: process.pid},
   }
-  wishedTimeline(request)
+  try {
+    wishedTimeline(request)
+  } catch (error) {
+    throw misfit(error, timing)
+  }
   return request
+}
+
+/** Whose mistake a timeline is that does not fit, and where its numbers come from, if that is not the command line. */
+function misfit(error: unknown, {ttlMs, graceMs, lockDelayMs}: Settings['timing']): unknown {
+  const origins = [ttlMs, graceMs, lockDelayMs].map(({origin}) => origin)
+  const chosen = origins.filter(({kind}) => kind !== 'default')
+  if (!(error instanceof LeashError) || chosen.every(({kind}) => kind === 'flag')) return error
+  const code = chosen.some(({kind}) => kind === 'flag') ? 'usage' : 'config'
+  const places = chosen.map((origin) => describeOrigin(origin)).join(', ')
+  return new LeashError(code, `${error.message} (set by ${places})`, 'choose a longer TTL or a shorter grace')
 }
 
 /**

@@ -30,5 +30,5 @@ export class LeashError extends Error {
 
 /** Ends an exhaustive switch: a compile error when a case was forgotten, a `bug` when data came in that the types rule out. */
 export function unreachable(value: never): never {
-  throw new LeashError('bug', `unexpected value ${JSON.stringify(value)}`, 'please report this')
+  throw new LeashError('bug', `unexpected value ${String(value)}`, 'please report this')
 }

@@ -15,11 +15,20 @@ interface HeldLockParts {
   /** The mark stands already: it was put together with the ticket. */
   marked: boolean
   /** The ticket's value for a hold that begins now. */
-  describe: () => string
+  ticketValue: () => string
+  tell: (news: HoldNews) => void
 }
 
-/** How a release ended. `gone`: somebody else had removed the ticket before. `failed`: etcd did not answer in time. */
-export type Release = 'removed' | 'gone' | 'unknown' | 'failed'
+/** What a hold tells people. */
+export type HoldNews =
+  /** The own ticket cannot be watched for now: an early end of it is noticed only at the next renewal. */
+  {kind: 'unwatched'; reason: string}
+
+/**
+ * How a release ended. `gone`: somebody else had removed the ticket before. `unknown`: an answer was lost, so it was us or
+ * somebody else. `failed`: etcd did not answer in time. `leftToRun`: the lock-delay is to keep others out.
+ */
+export type Release = 'removed' | 'gone' | 'unknown' | 'failed' | 'leftToRun'
 
 /**
  * How long a child runs before its ticket is watched. A shorter job costs no watch; the settling time of a newcomer
@@ -75,17 +84,16 @@ export class HeldLock {
    * revision, so nothing is missed.
    */
   childStarted(): void {
-    const {store, clock, session, ticket, keys, marked, describe} = this.#parts
+    const {store, session, ticket, keys, marked, ticketValue} = this.#parts
     const {signal} = this.#watching
-    const ignoreAbort = (): void => {}
     if (!marked && keys.markKey !== undefined) {
-      const mark = {markKey: keys.markKey, value: describe()}
-      store.putMark(ticket, mark, signal).then((there) => there || session.ticketGone(), ignoreAbort)
+      const mark = {markKey: keys.markKey, value: ticketValue()}
+      store.declareHold(ticket, mark, signal).then(
+        (there) => there || session.ticketGone(),
+        (error: unknown) => this.#tellFault(error),
+      )
     }
-    clock
-      .sleepUntil(clock.elapsedMs() + unwatchedMs, signal)
-      .then(() => this.#watchOwnTicket(signal))
-      .catch(ignoreAbort)
+    void this.#keepWatching(signal)
   }
 
   /**
@@ -99,7 +107,7 @@ export class HeldLock {
     this.#watching.abort()
     if (!clean && session.timeline.lockDelayMs > 0) {
       session.close()
-      return 'unknown'
+      return 'leftToRun'
     }
     const release = await this.#within(clean ? releaseLimitMs : lastReleaseLimitMs, (signal) =>
       store.dequeue({ticket, ...(keys.markKey !== undefined && {markKey: keys.markKey})}, signal),
@@ -108,6 +116,24 @@ export class HeldLock {
     if (release !== 'failed')
       await this.#within(revokeLimitMs, (signal) => store.revoke(ticket.lease, signal))
     return release
+  }
+
+  /** Watches until told to stop; a fault that a retry at once cannot mend is told, and tried again later. */
+  async #keepWatching(signal: AbortSignal): Promise<void> {
+    const {clock, session} = this.#parts
+    for (let pauseMs = unwatchedMs; !signal.aborted; pauseMs = session.timeline.renewAfterMs) {
+      try {
+        await clock.sleepUntil(clock.elapsedMs() + pauseMs, signal)
+        return await this.#watchOwnTicket(signal)
+      } catch (error) {
+        this.#tellFault(error)
+      }
+    }
+  }
+
+  #tellFault(error: unknown): void {
+    if (this.#watching.signal.aborted) return
+    this.#parts.tell({kind: 'unwatched', reason: error instanceof Error ? error.message : String(error)})
   }
 
   async #watchOwnTicket(signal: AbortSignal): Promise<void> {

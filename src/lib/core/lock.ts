@@ -1,6 +1,6 @@
 import type {Clock} from './clock.ts'
 import {LeashError} from './errors.ts'
-import {HeldLock} from './heldLock.ts'
+import {HeldLock, type HoldNews} from './heldLock.ts'
 import {type FencingToken, type LeaseId, fencingToken} from './identifiers.ts'
 import {type Limit, withLimit} from './limit.ts'
 import {LiveSession, type SessionNews} from './liveSession.ts'
@@ -26,6 +26,7 @@ export interface LockRequest {
 /** What acquiring a lock tells people while it goes on. */
 export type LockNews =
   | SessionNews
+  | HoldNews
   /** etcd raised the TTL. */
   | {kind: 'ttlRaised'; askedMs: number; grantedMs: number}
   /** We stand in the queue; the details only if `LockPorts.showQueue` asks for them. */
@@ -64,8 +65,12 @@ const settlingMs = 500
 /** How long we try to take back a ticket that we give up. Its lease ends by itself if we fail. */
 const withdrawalLimitMs = 1000
 
+/** How often a person who waits is told anew who is ahead: only the ticket just ahead wakes us up, not the first. */
+const refreshMs = 5000
+
+const lookAgain = Symbol('look again')
 const waitedOut = Symbol('waited out')
-const unreachable = Symbol('unreachable')
+const etcdUnreachable = Symbol('etcdUnreachable')
 
 /**
  * Takes a lock: grant, enqueue, wait for the turn. On return the guard band applies: start the child at once, and call
@@ -84,11 +89,11 @@ export async function acquire(
   const startedAtMs = ports.clock.elapsedMs()
   const patience: Limit =
     wait.kind === 'none'
-      ? {atMs: startedAtMs + connectTimeoutMs + settlingMs, reason: unreachable}
+      ? {atMs: startedAtMs + connectTimeoutMs + settlingMs, reason: etcdUnreachable}
       : {atMs: startedAtMs + wait.ms, reason: waitedOut}
   // Until the first ticket is put it is etcd that keeps us waiting, also if the wait runs out before.
   let limits: Limits = {
-    connecting: {atMs: Math.min(startedAtMs + connectTimeoutMs, patience.atMs), reason: unreachable},
+    connecting: {atMs: Math.min(startedAtMs + connectTimeoutMs, patience.atMs), reason: etcdUnreachable},
     patience,
   }
   try {
@@ -101,7 +106,7 @@ export async function acquire(
     }
   } catch (error) {
     if (error === waitedOut) return {is: 'waitedOut'}
-    if (error !== unreachable) throw error
+    if (error !== etcdUnreachable) throw error
     throw new LeashError(
       'unavailable',
       `etcd cannot be reached: ${ports.store.lastFailure}`,
@@ -159,13 +164,12 @@ async function holdTicket(
     const turn = AbortSignal.any([signal, session.lost])
     await withLimit(ports.clock, patience, turn, async (limited) => {
       const admitted = await awaitTurn(first, view, request.keys, ports, limited)
-      await prepareStart(admitted.predecessorVanished, ports, session, limited)
+      await prepareStart(admitted, ports, session, limited)
     })
     // A ticket of an earlier try, whose answer was lost, may have lined up without a mark and come first since.
     const marked = view.markRevision === ticket.createRevision
-    ports.tell({kind: 'acquired', fence: fencingToken(ticket.createRevision)})
-    const describe = (): string => describeUs(request.holder, ports.clock)
-    const lock = new HeldLock({...ports, keys: request.keys, session, ticket, marked, describe})
+    const ticketValue = (): string => describeUs(request.holder, ports.clock)
+    const lock = new HeldLock({...ports, keys: request.keys, session, ticket, marked, ticketValue})
     return {is: 'held', lock}
   } catch (error) {
     session.close()
@@ -205,15 +209,22 @@ async function awaitTurn(
   ports: LockPorts,
   signal: AbortSignal,
 ): Promise<Admission & {is: 'admitted'}> {
-  const {store} = ports
+  const {store, clock, showQueue} = ports
   const {ticket} = first
+  const lookAgainMs = showQueue ? refreshMs : Infinity
   let now: Admission = first
   let view = firstView
   while (now.is !== 'admitted') {
     // Our own ticket is gone, and we know it before the next renewal does.
     if (now.is !== 'behind') throw new LeaseGone()
     await tellQueue(ticket, keys, ports, signal)
-    await store.deletion(now.ahead.key, view.revision, signal)
+    const {key} = now.ahead
+    const {revision} = view
+    await withLimit(clock, {atMs: clock.elapsedMs() + lookAgainMs, reason: lookAgain}, signal, (limited) =>
+      store.deletion(key, revision, limited),
+    ).catch((error: unknown) => {
+      if (error !== lookAgain) throw error
+    })
     view = await store.look(ticket, keys, signal)
     now = admission(view)
   }
@@ -232,7 +243,7 @@ async function tellQueue(
 
 /** Lets a vanished predecessor's tree die, and sees to it that enough of the lease is left for a child to start. */
 async function prepareStart(
-  predecessorVanished: boolean,
+  {predecessorVanished, ticket}: Admission & {is: 'admitted'},
   {clock, tell}: LockPorts,
   session: LiveSession,
   signal: AbortSignal,
@@ -242,6 +253,8 @@ async function prepareStart(
     await clock.sleepUntil(clock.elapsedMs() + settlingMs, signal)
     await session.confirmNow(signal)
   }
+  // Before the guard: a terminal may keep us waiting, and nothing stands between the guard and the child's start.
+  tell({kind: 'acquired', fence: fencingToken(ticket.createRevision)})
   if (session.guard()) return
   do await session.confirmNow(signal)
   while (!session.guard('startNeedsAfterRenewalMs'))
@@ -256,7 +269,7 @@ async function withdraw(
   markKey: string | undefined,
   {store, clock}: LockPorts,
 ): Promise<void> {
-  const limit = {atMs: clock.elapsedMs() + withdrawalLimitMs, reason: unreachable}
+  const limit = {atMs: clock.elapsedMs() + withdrawalLimitMs, reason: etcdUnreachable}
   await withLimit(clock, limit, undefined, async (signal) => {
     await store.revoke(lease, signal)
     if (markKey !== undefined) await store.unmark(lease, markKey, signal)

@@ -94,7 +94,7 @@ export interface LeaseStore {
   /**
    * Puts the mark, and `value` into the ticket, if that is still there; false if it is not. One request.
    */
-  putMark(ticket: Ticket, mark: {markKey: string; value: string}, signal: AbortSignal): Promise<boolean>
+  declareHold(ticket: Ticket, mark: {markKey: string; value: string}, signal: AbortSignal): Promise<boolean>
 
   /**
    * Removes the ticket and the mark in one transaction; if the ticket is gone already, the mark if it is this ticket's.

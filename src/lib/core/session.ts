@@ -34,7 +34,7 @@ interface Entitlement {
 /** Why a lease no longer entitles us to anything. */
 export type LossCause =
   /** No renewal was confirmed in time: TERM now, KILL at `killAtMs` (which may be past, after a suspend). */
-  | {kind: 'unconfirmed'; sentAtMs: number; killAtMs: number; reason: string}
+  | {kind: 'unconfirmed'; sentAtMs: number; killAtMs: number; entitledUntilMs: number; reason: string}
   /** The ticket was seen missing: revoked, deleted, expired. KILL now. */
   | {kind: 'ticketGone'}
 
@@ -125,7 +125,14 @@ function onClock(session: Session & {state: 'held' | 'jeopardy'}, nowMs: number)
   const reason =
     session.state === 'jeopardy' ? session.cause : 'leash did not run for a while (a suspend, or a stop)'
   if (nowMs >= sentAtMs + timeline.termAfterMs) {
-    return lose({kind: 'unconfirmed', sentAtMs, killAtMs: sentAtMs + timeline.killAfterMs, reason})
+    const killAtMs = sentAtMs + timeline.killAfterMs
+    return lose({
+      kind: 'unconfirmed',
+      sentAtMs,
+      killAtMs,
+      entitledUntilMs: sentAtMs + timeline.entitledMs,
+      reason,
+    })
   }
   if (session.state === 'jeopardy' && !session.announced && nowMs >= sentAtMs + timeline.warnAfterMs) {
     const termAtMs = sentAtMs + timeline.termAfterMs

@@ -1,7 +1,9 @@
+import {status} from '@grpc/grpc-js'
 import type {IWatchRequest, IWatchResponse} from 'etcd3'
 import type {Clock} from '../core/clock.ts'
 import type {Revision} from '../core/identifiers.ts'
 import type {CallPolicy} from './callPolicy.ts'
+import {toError} from './failure.ts'
 
 /** A broken watch is opened again after this, doubled each time that it does not stand: nothing is missed meanwhile, but it is what wakes us. */
 const firstPauseMs = 100
@@ -24,7 +26,7 @@ export async function deletionWatch(
   let pauseMs = firstPauseMs
   const onAnswer = (answer: IWatchResponse): boolean => {
     if (answer.canceled) {
-      if (BigInt(answer.compact_revision) === 0n) throw new Error(`watch cancelled: ${answer.cancel_reason}`)
+      if (BigInt(answer.compact_revision) === 0n) throw cancelled(answer.cancel_reason)
       end = 'unknown'
     } else {
       pauseMs = firstPauseMs
@@ -49,9 +51,16 @@ export async function deletionWatch(
       if (end !== undefined) return end
     } catch (error) {
       signal.throwIfAborted()
-      policy.noteFailure(error, member)
+      const failure = policy.noteFailure(error, member)
+      if (failure.is !== 'transient') throw toError(failure)
     }
     await clock.sleepUntil(clock.elapsedMs() + pauseMs, signal)
     pauseMs = Math.min(pauseMs * 2, longestPauseMs)
   }
+}
+
+/** etcd refuses a watch in an answer, and says why in words only: `rpc error: code = PermissionDenied desc = ...`. */
+function cancelled(reason: string): Error {
+  const code = /permission *denied/i.test(reason) ? status.PERMISSION_DENIED : status.UNAVAILABLE
+  return Object.assign(new Error(`watch cancelled: ${reason}`), {code, details: reason})
 }

@@ -73,12 +73,12 @@ export class EtcdStore implements LeaseStore {
     return hedgedRenewal(ticket, timing, {policy: this.#policy, clock: this.#clock}, signal)
   }
 
-  async putMark(
+  async declareHold(
     ticket: Ticket,
     mark: {markKey: string; value: string},
     signal: AbortSignal,
   ): Promise<boolean> {
-    return (await this.#txn(requests.markRequest(ticket, mark), signal)).succeeded
+    return (await this.#txn(requests.declareHoldRequest(ticket, mark), signal)).succeeded
   }
 
   dequeue(request: Dequeue, signal: AbortSignal): Promise<'removed' | 'gone' | 'unknown'> {

@@ -4,6 +4,7 @@ import {
   type ServiceError,
   Metadata,
   credentials,
+  status,
 } from '@grpc/grpc-js'
 import {Host} from 'etcd3/lib/connection-pool.js'
 
@@ -40,6 +41,8 @@ type StreamMethod = (metadata: Metadata) => ClientDuplexStream<unknown, unknown>
 export class Member {
   readonly endpoint: string
   readonly #host: Host
+  /** Ends each open stream with an error. */
+  readonly #streams = new Set<(error: Error) => void>()
 
   /** @param endpoint `http://host:port` */
   constructor(endpoint: string) {
@@ -83,6 +86,7 @@ export class Member {
       metadata.set('hasleader', 'true')
       const stream = this.#method<StreamMethod>(service, method)(metadata)
       const end = (settle: () => void): void => {
+        this.#streams.delete(fail)
         signal.removeEventListener('abort', onAbort)
         settle()
         stream.cancel()
@@ -90,9 +94,10 @@ export class Member {
       const fail = (error: Error): void => end(() => reject(error))
       const onAbort = (): void => fail(signal.reason as Error)
       signal.addEventListener('abort', onAbort, {once: true})
+      this.#streams.add(fail)
       // Stays after the end: a cancelled stream says `error` once more, and nobody listening would end the process.
       stream.on('error', fail)
-      stream.on('end', () => fail(brokenStream(service)))
+      stream.on('end', () => fail(brokenStream()))
       stream.on('data', (answer: Answer) => {
         try {
           if (onAnswer(answer)) end(resolve)
@@ -104,8 +109,12 @@ export class Member {
     })
   }
 
-  /** Throws the connection away: one that let a request wait past its deadline is not trusted with the next. */
+  /**
+   * Throws the connection away: one that let a request wait past its deadline is not trusted with the next. Its streams
+   * end, too; gRPC would leave them open on it, a watch that hears nothing any more among them.
+   */
   reset(): void {
+    for (const fail of [...this.#streams]) fail(brokenStream())
     this.#host.resetAllServices()
   }
 
@@ -123,6 +132,6 @@ export class Member {
   }
 }
 
-function brokenStream(service: Service): Error {
-  return Object.assign(new Error('stream ended'), {code: 14, details: `the ${service} stream ended`})
+function brokenStream(): Error {
+  return Object.assign(new Error('stream ended'), {code: status.UNAVAILABLE, details: 'the stream ended'})
 }

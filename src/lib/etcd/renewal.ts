@@ -24,19 +24,23 @@ export async function hedgedRenewal(
   const over = new AbortController()
   let reason = 'no answer in time'
   return underSignals([signal, over.signal], async (signals) => {
-    const ask = (member: Member): Promise<RenewalEvidence> =>
+    const ask = (member: Member): Promise<{member: Member; evidence: RenewalEvidence}> =>
       policy
         .attempt(member, byMs, signals, (limited) => renewOnce(member, ticket, clock, limited))
+        .then((evidence) => ({member, evidence}))
         .catch((error: unknown) => {
           if (!signals.aborted) reason = describeFailure(policy.noteFailure(error, member))
           throw error
         })
     const [first, second] = policy.members
     const asked = ask(first)
-    const hedge = (member: Member): Promise<RenewalEvidence> =>
+    const hedge = (member: Member): ReturnType<typeof ask> =>
       unlessAnswered(asked, hedgeAfterMs, clock, signals).then(() => ask(member))
     try {
-      return await Promise.any(second === undefined ? [asked] : [asked, hedge(second)])
+      const won = await Promise.any(second === undefined ? [asked] : [asked, hedge(second)])
+      // A watch on the member that let us wait would hear as little as this renewal did.
+      if (won.member !== first) first.reset()
+      return won.evidence
     } catch {
       signal.throwIfAborted()
       throw new RenewalFailed(reason)

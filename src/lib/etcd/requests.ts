@@ -140,7 +140,10 @@ export function peekView(answer: ITxnResponse): {ahead: number; first?: TicketAh
 }
 
 /** Puts the mark, and a new value into the ticket, if that is still there. */
-export function markRequest(ticket: Ticket, {markKey, value}: {markKey: string; value: string}): ITxnRequest {
+export function declareHoldRequest(
+  ticket: Ticket,
+  {markKey, value}: {markKey: string; value: string},
+): ITxnRequest {
   return {
     compare: [isThere(ticket)],
     success: [put(markKey, markValue(ticket.lease)), put(ticket.key, value, ticket.lease)],

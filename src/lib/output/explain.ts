@@ -1,5 +1,9 @@
 import type {LockRequest} from '../core/lock.ts'
 import type {Timeline} from '../core/timeline.ts'
+import {printable} from './escape.ts'
+
+/** A line of settings or arguments may be long; it is cut where nobody reads on. */
+const longestLine = 2000
 
 /** What `--explain` explains. */
 export interface Plan {
@@ -40,7 +44,9 @@ export function explain({request: {keys}, timeline, command, settings}: Plan): s
     ...settings.map((setting) => `setting   ${setting}`),
     '',
     ...rows.map(([atMs, text]) => `${seconds(atMs).padStart(width)}  ${text}`),
-  ].join('\n')
+  ]
+    .map((line) => printable(line, longestLine))
+    .join('\n')
 }
 
 function seconds(ms: number): string {

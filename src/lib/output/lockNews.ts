@@ -21,6 +21,10 @@ export function speakNews(speaker: Speaker, news: LockNews): void {
       return speaker.warn(
         `renewals fail (${news.reason}); the job is told to end in ${seconds(news.termInMs)} unless etcd answers`,
       )
+    case 'unwatched':
+      return speaker.warn(
+        `the own ticket cannot be watched (${news.reason}); check the role that etcd gives us`,
+      )
     case 'recovered':
       return speaker.warn('etcd confirmed the lease again; the job goes on')
     default:

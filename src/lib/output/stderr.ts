@@ -1,4 +1,4 @@
-import {writeSync} from 'node:fs'
+import {write, writeSync} from 'node:fs'
 import {isatty} from 'node:tty'
 import {printable} from './escape.ts'
 
@@ -37,9 +37,13 @@ export class Speaker {
     this.#colour = colourWanted()
   }
 
-  /** Says why leash cannot do what it was asked, whatever the verbosity. */
+  /** Says why leash cannot do what it was asked, whatever the verbosity. Waits for the reader: no job runs then. */
   fault(text: string): void {
-    this.#say(text)
+    try {
+      writeSync(stderr, this.#line(text))
+    } catch {
+      // Nobody can be told.
+    }
   }
 
   /** Says what a person should know although the work goes on, or how it ended. */
@@ -52,13 +56,16 @@ export class Speaker {
     if (this.verbosity === 'verbose') this.#say(text)
   }
 
+  /** In order, and without waiting: a reader of stderr that has stalled must not stop the one who supervises a job. */
   #say(text: string): void {
-    const line = printable(`${this.#subject}${text}`, longestLine)
+    const line = this.#line(text)
+    lastSaid = lastSaid.then(() => new Promise((resolve) => write(stderr, line, () => resolve())))
+  }
+
+  #line(text: string): string {
     const name = this.#colour ? `${yellow}leash:${plain}` : 'leash:'
-    try {
-      writeSync(stderr, `${name} ${line}\n`)
-    } catch {
-      // Nobody can be told.
-    }
+    return `${name} ${printable(`${this.#subject}${text}`, longestLine)}\n`
   }
 }
+
+let lastSaid: Promise<void> = Promise.resolve()

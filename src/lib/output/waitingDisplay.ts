@@ -37,7 +37,13 @@ export class WaitingDisplay {
   }
 
   async #start(): Promise<void> {
-    const {default: ora} = await import('ora')
+    // A terminal that is gone must not keep us from taking our ticket back.
+    process.stderr.on('error', () => {})
+    const ora = await import('ora').then(
+      (module) => module.default,
+      () => undefined,
+    )
+    if (ora === undefined) return
     if (this.#text === undefined || this.#spinner !== undefined) return
     const {stderr} = process
     this.#spinner = ora({

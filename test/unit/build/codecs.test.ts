@@ -135,7 +135,7 @@ test('64-bit numbers keep every digit, as text', () => {
 })
 
 test('an array in the place of a message is refused', () => {
-  expect(() => methodOf(generated, 'KV', 'Put').requestSerialize([])).toThrow('array')
+  expect(() => methodOf(generated, 'KV', 'Range').requestSerialize([])).toThrow('array')
 })
 
 /** Any value of a message, with some fields absent, nested up to `depth` messages deep. */

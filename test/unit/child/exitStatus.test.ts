@@ -16,7 +16,7 @@ test.each([
 
 const hold = {fence: 7n as FencingToken, key: 'k', lease: 'a', waitedMs: 0, heldMs: 0}
 const ended = {outcome: 'ended', leftovers: false, release: 'removed', ...hold} as const
-const lost = {outcome: 'lost', cause: {kind: 'ticketGone'}, child: {code: 0}, ...hold} as const
+const lost = {outcome: 'lost', cause: {kind: 'ticketGone'}, late: false, child: {code: 0}, ...hold} as const
 const contended = {outcome: 'contended', ahead: {key: 'k', createRevision: 1n}, waitedMs: 0} as const
 
 describe('the chosen statuses', () => {

@@ -28,6 +28,7 @@ describe('a line is said, with a way out', () => {
     kind: 'unconfirmed',
     sentAtMs: 0,
     killAtMs: 1,
+    entitledUntilMs: 2,
     reason: 'http://db1:2379: no answer in time',
   } as const
   test.each<[string, RunOutcome, RegExp]>([
@@ -44,13 +45,18 @@ describe('a line is said, with a way out', () => {
     ['of a wait that ran out', {outcome: 'waitedOut', waitedMs: 5}, /^not acquired: the wait ran out; /],
     [
       'of a ticket that was taken away',
-      {outcome: 'lost', cause: {kind: 'ticketGone'}, ...hold},
+      {outcome: 'lost', cause: {kind: 'ticketGone'}, late: false, ...hold},
       /^the lock was taken away .* the job was killed; /,
     ],
     [
       'of a lease that could not be renewed, with the reason',
-      {outcome: 'lost', cause: unconfirmed, ...hold},
-      /^the lease was lost \(http:\/\/db1:2379: no answer in time\) and the job was ended .*; check etcd and the network$/,
+      {outcome: 'lost', cause: unconfirmed, late: false, ...hold},
+      /^the lease was lost \(http:\/\/db1:2379: no answer in time\) and the job was ended before .*; check etcd and the network$/,
+    ],
+    [
+      'of a tree that was seen empty only when somebody else may have started',
+      {outcome: 'lost', cause: unconfirmed, late: true, ...hold},
+      /^the lease was lost .* ended only when others may have started; check what both did$/,
     ],
     [
       'of processes left behind',

@@ -111,6 +111,7 @@ test('a machine that was suspended past the lease has lost it: the job is killed
     outcome: 'lost',
     child: {signal: 'SIGKILL'},
     cause: {kind: 'unconfirmed', killAtMs: expect.any(Number) as number},
+    late: true,
   })
   expect(runStatus(outcome, {})).toBe(79)
   expect(run.store.etcd.under('leash/lock/')).toEqual([])

@@ -11,7 +11,13 @@ import {
 const killAtMs = 5000
 const end: ChildEnd = {code: 3}
 const otherEnd: ChildEnd = {signal: 'SIGTERM'}
-const loss: LossCause & {kind: 'unconfirmed'} = {kind: 'unconfirmed', sentAtMs: 0, killAtMs, reason: 'first'}
+const loss: LossCause & {kind: 'unconfirmed'} = {
+  kind: 'unconfirmed',
+  sentAtMs: 0,
+  killAtMs,
+  entitledUntilMs: killAtMs + 250,
+  reason: 'first',
+}
 const gone: LossCause = {kind: 'ticketGone'}
 
 const states = {
@@ -29,7 +35,11 @@ const childEnded = {type: 'childEnded', end: otherEnd, nowMs: 2000, graceMs: 100
 const events = {
   'childEnded, the last one': {...childEnded, treeEmpty: true},
   'childEnded, others stay': {...childEnded, treeEmpty: false},
-  'lost, KILL sooner': {type: 'lost', cause: {...loss, killAtMs: 4000, reason: 'later'}, nowMs: 3000},
+  'lost, KILL sooner': {
+    type: 'lost',
+    cause: {...loss, killAtMs: 4000, entitledUntilMs: 9999, reason: 'later'},
+    nowMs: 3000,
+  },
   'lost, KILL later': {type: 'lost', cause: {...loss, killAtMs: 6000, reason: 'later'}, nowMs: 3000},
   'lost, KILL due': {type: 'lost', cause: {...loss, killAtMs: 3000, reason: 'later'}, nowMs: 3000},
   ticketGone: {type: 'ticketGone'},

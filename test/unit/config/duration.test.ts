@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
-import {formatDuration, parseDuration, timerBounds} from '../../../src/lib/config/duration.ts'
+import {formatDuration, parseDuration, usualBounds} from '../../../src/lib/config/duration.ts'
 import type {Origin} from '../../../src/lib/config/origin.ts'
 import {refusal} from './temporaryWorld.ts'
 
@@ -28,7 +28,7 @@ describe('reads', () => {
 
   test('whatever it writes, to the millisecond', () => {
     fc.assert(
-      fc.property(fc.integer({min: 1, max: timerBounds.maxMs}), (ms) => {
+      fc.property(fc.integer({min: 1, max: usualBounds.maxMs}), (ms) => {
         expect(parseDuration(formatDuration(ms))).toBe(ms)
       }),
     )
@@ -50,7 +50,7 @@ describe('reads', () => {
         }
         expect(Number.isInteger(ms)).toBe(true)
         expect(ms).toBeGreaterThan(0)
-        expect(ms).toBeLessThanOrEqual(timerBounds.maxMs)
+        expect(ms).toBeLessThanOrEqual(usualBounds.maxMs)
       }),
     )
   })
@@ -98,7 +98,7 @@ describe('refuses', () => {
   })
 
   test('what would be rounded to zero, even where zero is allowed', () => {
-    const bounds = {...timerBounds, zeroAllowed: true}
+    const bounds = {...usualBounds, zeroAllowed: true}
     expect(refusal(() => parseDuration('0.4ms', flag, bounds)).message).toBe(
       '--ttl "0.4ms" is shorter than 1ms',
     )

@@ -16,6 +16,7 @@ const long = timeline(30_000, {lockDelayMs: 0})
 const sentAtMs = 1000
 const termAtMs = 1000 + short.termAfterMs
 const killAtMs = 1000 + short.killAfterMs
+const entitledUntilMs = 1000 + short.entitledMs
 const warnAtMs = 1000 + short.warnAfterMs
 
 const entitled = {timeline: short, sentAtMs}
@@ -26,7 +27,7 @@ const sessions = {
   jeopardy: {state: 'jeopardy', ...entitled, guarded: false, cause: 'why', announced: false},
   'jeopardy, guarded': {state: 'jeopardy', ...entitled, guarded: true, cause: 'why', announced: false},
   'jeopardy, announced': {state: 'jeopardy', ...entitled, guarded: true, cause: 'why', announced: true},
-  lost: {state: 'lost', cause: {kind: 'unconfirmed', sentAtMs, killAtMs, reason: 'first'}},
+  lost: {state: 'lost', cause: {kind: 'unconfirmed', sentAtMs, killAtMs, entitledUntilMs, reason: 'first'}},
   released: {state: 'released'},
 } satisfies Record<string, Session>
 
@@ -62,7 +63,7 @@ const gone: Cell = {
   effects: [{effect: 'lose', cause: {kind: 'ticketGone'}}],
 }
 const lost = (reason: string): Cell => {
-  const cause = {kind: 'unconfirmed' as const, sentAtMs, killAtMs, reason}
+  const cause = {kind: 'unconfirmed' as const, sentAtMs, killAtMs, entitledUntilMs, reason}
   return {to: {state: 'lost', cause}, effects: [{effect: 'lose', cause}]}
 }
 const stood = lost('leash did not run for a while (a suspend, or a stop)')
