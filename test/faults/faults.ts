@@ -75,6 +75,19 @@ const freezeLeader = async (stage: Stage, ms: number): Promise<void> => {
   leader.thaw()
 }
 
+/** The network to some of three members is gone, for the holder and the waiter; the others have the quorum. */
+const membersOutOfReach = (count: number, name: string): Fault => ({
+  name,
+  members: 'three',
+  holder: 'kept',
+  strike: async (_, rounds) => {
+    await all(rounds, async ({holderLink, waiterLink}) => {
+      for (const link of [holderLink, waiterLink]) await link.each((wire) => wire.blackhole(), count)
+    })
+    await aTtl(rounds)
+  },
+})
+
 export const faults: readonly Fault[] = [
   blackHole('both', 'network black-holed both ways'),
   blackHole('toServer', 'network black-holed to etcd'),
@@ -99,6 +112,31 @@ export const faults: readonly Fault[] = [
     holder: 'lost',
     strike: (_, rounds) => all(rounds, ({holderLink}) => holderLink.each((wire) => wire.reset())),
     recover: (_, rounds) => all(rounds, ({holderLink}) => holderLink.each((wire) => wire.heal())),
+  },
+  {
+    name: 'connections silently dead, new ones work',
+    members: 'one',
+    holder: 'kept',
+    strike: async (_, rounds) => {
+      await all(rounds, async ({holderLink, waiterLink}) => {
+        for (const link of [holderLink, waiterLink]) await link.each((wire) => wire.abandonConnections())
+      })
+      await aTtl(rounds)
+    },
+  },
+  membersOutOfReach(1, 'one of three members black-holed'),
+  membersOutOfReach(2, 'two of three members black-holed'),
+  {
+    name: 'ticket deleted, and a member black-holed',
+    members: 'three',
+    holder: 'lost',
+    againstCausality: true,
+    strike: async ({members}, rounds) => {
+      await all(rounds, ({holderLink}) => holderLink.each((wire) => wire.blackhole(), 1))
+      // All renewals go elsewhere by now; the deletion is not in step with them.
+      await pause(longestTtlMs(rounds) * (1 + Math.random() / 4))
+      await all(rounds, (round) => deleteKey(members[1]?.url ?? '', round.strikeTicket().key))
+    },
   },
   {
     name: 'etcd killed',
