@@ -64,6 +64,7 @@ const neverHeld = {
   lease: null,
   waitedMs: anyNumber,
   heldMs: null,
+  late: null,
   leftovers: null,
   containment: null,
 }
@@ -75,6 +76,7 @@ describe('says how it ended', () => {
       ...held,
       outcome: 'ended',
       cause: null,
+      late: null,
       exitStatus: 7,
       code: 7,
       signal: null,
@@ -88,6 +90,7 @@ describe('says how it ended', () => {
       ...held,
       outcome: 'ended',
       cause: null,
+      late: null,
       exitStatus: 137,
       code: null,
       signal: 'SIGKILL',
@@ -115,6 +118,7 @@ describe('says how it ended', () => {
       ...held,
       outcome: 'lost',
       cause: 'ticketGone',
+      late: false,
       exitStatus: 99,
       code: null,
       signal: 'SIGKILL',
@@ -167,6 +171,8 @@ describe('says how it ended', () => {
     const endpoints = ['--endpoints', `http://127.0.0.1:${port}`, '--connect-timeout', '100ms']
     expect((await run(...endpoints, 'true')).status).toBe(69)
     expect(report()).toEqual({
+      ...neverHeld,
+      waitedMs: null,
       outcome: 'failed',
       cause: 'unavailable',
       message: `etcd cannot be reached: http://127.0.0.1:${port}: connect ECONNREFUSED`,
