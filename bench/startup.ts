@@ -1,4 +1,4 @@
-import {existsSync} from 'node:fs'
+import {existsSync, rmSync} from 'node:fs'
 import path from 'node:path'
 import {parseArgs} from 'node:util'
 import {EtcdServer} from '../test/support/EtcdServer.ts'
@@ -33,7 +33,9 @@ await using etcd = await EtcdServer.start({version: '3.4'})
 await using consul = onPath('consul') ? await ConsulAgent.start() : undefined
 const etcdPrograms = path.join(root, '.cache/etcd', etcd.version)
 const etcdctl = path.join(etcdPrograms, 'etcdctl')
-const lockFile = path.join(scratchDirectory('bench'), 'lock')
+const directory = scratchDirectory('bench')
+process.once('exit', () => rmSync(directory, {recursive: true, force: true}))
+const lockFile = path.join(directory, 'lock')
 
 const contenders: Contender[] = [
   {name: 'node -e 0', command: [process.execPath, '-e', '0'], version: `node ${process.version}`},
