@@ -12,7 +12,7 @@ import {runRequest} from '../runRequest.ts'
 import {loadSettings} from '../lib/config/settings.ts'
 import {explain} from '../lib/output/explain.ts'
 import {isTerminal} from '../lib/output/stderr.ts'
-import {openPorts} from '../ports.ts'
+import {openPorts} from '../openPorts.ts'
 
 export default class Run extends LeashCommand {
   static override summary = 'Run a command while holding a lock, and end it before the lock can pass on.'

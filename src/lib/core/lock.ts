@@ -70,7 +70,7 @@ const refreshMs = 5000
 
 const lookAgain = Symbol('look again')
 const waitedOut = Symbol('waited out')
-const etcdUnreachable = Symbol('etcdUnreachable')
+const etcdUnreachable = Symbol('etcd unreachable')
 
 /**
  * Takes a lock: grant, enqueue, wait for the turn. On return the guard band applies: start the child at once, and call
