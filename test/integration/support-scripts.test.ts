@@ -1,4 +1,4 @@
-/** scripts/etcd-setup and scripts/with-etcd, each in a copy of its own with stand-ins for the programs it calls. */
+/** The scripts that set up what tests need, each in a copy of its own with stand-ins for the programs it calls. */
 import {execFile, spawn} from 'node:child_process'
 import {once} from 'node:events'
 import {
@@ -28,13 +28,13 @@ beforeEach(() => {
   home = mkdtempSync(path.join(tmpdir(), 'leash-scripts-'))
 })
 afterEach(() => rmSync(home, {recursive: true}))
+const stub = (name: string, script: string): void => {
+  const file = path.join(home, 'bin', name)
+  writeFileSync(file, `#!/bin/sh\n${script}\n`)
+  chmodSync(file, 0o755)
+}
 
 describe('etcd-setup', () => {
-  const stub = (name: string, script: string): void => {
-    const file = path.join(home, 'bin', name)
-    writeFileSync(file, `#!/bin/sh\n${script}\n`)
-    chmodSync(file, 0o755)
-  }
   const etcdOf = (version: string) => `echo "etcd Version: ${version}.9"`
   const etcdctlOf = (version: string) => `echo "etcdctl version: ${version}.9"`
   const setUp = (...versions: string[]) =>
@@ -138,6 +138,74 @@ describe('etcd-setup', () => {
     })
     expect(existsSync(inStore('3.5'))).toBe(false)
     expect(existsSync(inStore('')) ? readdirSync(inStore('')) : []).toEqual([])
+  })
+})
+
+describe('systemd-setup', () => {
+  const setUp = () =>
+    run(path.join(home, 'repo/scripts/systemd-setup'), {env: {PATH: `${home}/bin:/usr/bin:/bin`}})
+  const store = () => path.join(home, 'repo/.cache/systemd')
+  const programs = ['systemd-notify', 'systemd-analyze']
+
+  beforeEach(() => {
+    for (const directory of ['bin', 'repo/scripts']) mkdirSync(path.join(home, directory), {recursive: true})
+    copyFileSync(
+      path.join(repository, 'scripts/systemd-setup'),
+      path.join(home, 'repo/scripts/systemd-setup'),
+    )
+    for (const name of programs) stub(name, 'exit 1')
+    // An apt that brings one package, and a dpkg that unpacks programs which name the libraries they are given.
+    stub(
+      'apt-get',
+      `case "$*" in *install*--download-only*' systemd') for word; do case $word in Dir::Cache=*) : >"\${word#*=}/archives/it.deb" ;; esac; done ;; esac`,
+    )
+    stub(
+      'dpkg',
+      `mkdir -p "$3/bin" "$3/usr/bin" "$3/usr/lib/here/systemd"; : >"$3/usr/lib/here/systemd/libit.so.1"
+       for program in bin/systemd-notify usr/bin/systemd-analyze; do
+         printf '#!/bin/sh\\necho "$LD_LIBRARY_PATH $*"\\n' >"$3/$program"; chmod +x "$3/$program"
+       done`,
+    )
+  })
+
+  test('unpacks what apt brings, and runs it with the libraries that came along', async () => {
+    const {stderr} = await setUp()
+    expect(stderr).toBe("systemd-setup: getting systemd-notify from this machine's apt sources\n")
+    for (const name of programs) {
+      const {stdout} = await run(path.join(store(), 'bin', name), ['a b'])
+      expect(stdout).toBe(`${store()}/unpacked/./usr/lib/here/systemd a b\n`)
+    }
+    expect(readdirSync(path.join(home, 'repo/.cache'))).toEqual(['systemd'])
+    expect(readdirSync(store()).toSorted()).toEqual(['bin', 'unpacked'])
+  })
+
+  test('is silent and asks nobody when all is there', async () => {
+    await setUp()
+    stub('apt-get', 'exit 1')
+    expect(await setUp()).toEqual({stdout: '', stderr: ''})
+  })
+
+  test('links what is on PATH', async () => {
+    for (const name of programs) stub(name, 'echo on PATH')
+    expect((await setUp()).stderr).toBe('')
+    expect((await run(path.join(store(), 'bin/systemd-notify'))).stdout).toBe('on PATH\n')
+    expect(readdirSync(store())).toEqual(['bin'])
+  })
+
+  test.each([
+    [
+      'apt fails',
+      'apt-get',
+      'echo "no route" >&2; exit 100',
+      /no route\n.*apt could not get the package systemd/s,
+    ],
+    ['what it brings does not run', 'dpkg', 'mkdir -p "$3"', /what apt brought does not run/],
+  ])('says what to do when %s, and leaves nothing half made', async (_, name, script, complaint) => {
+    stub(name, script)
+    const wayOut = /put systemd-notify and systemd-analyze into \.cache\/systemd\/bin\/\n$/
+    await expect(setUp()).rejects.toMatchObject({code: 1, stderr: expect.stringMatching(complaint) as string})
+    await expect(setUp()).rejects.toMatchObject({stderr: expect.stringMatching(wayOut) as string})
+    expect(readdirSync(path.join(home, 'repo/.cache'))).toEqual([])
   })
 })
 
