@@ -1,4 +1,7 @@
 import {Flags} from '@oclif/core'
+import {tiers} from './lib/child/containment.ts'
+import {containmentWishes} from './lib/child/guardedJob.ts'
+import {leftoverPolicies} from './lib/child/supervision.ts'
 
 /** Flags of every command that speaks to etcd. Each is also a variable in the environment and in leash.env. */
 export const settingsFlags = {
@@ -63,6 +66,32 @@ export const childFlags = {
     helpValue: 'SIGNAL',
     helpGroup: 'LEASE',
   }),
+  leftovers: Flags.option({
+    options: leftoverPolicies,
+    summary: 'processes that the job leaves: kill, wait or leave [kill]',
+    helpValue: 'HOW',
+    helpGroup: 'JOB',
+    default: 'kill',
+  })(),
+  foreground: Flags.boolean({
+    summary: 'share the terminal with the job [if stdin is one]',
+    allowNo: true,
+    helpGroup: 'JOB',
+  }),
+  contain: Flags.option({
+    options: containmentWishes,
+    summary: 'hold it by a cgroup, group, or the best [auto]',
+    helpValue: 'HOW',
+    helpGroup: 'JOB',
+    default: 'auto',
+  })(),
+  'require-containment': Flags.option({
+    options: tiers,
+    summary: 'refuse to start below cgroup, session or group',
+    helpValue: 'TIER',
+    helpGroup: 'JOB',
+    default: 'group',
+  })(),
   'lost-exit-code': Flags.integer({
     summary: 'status when the lease was lost [79]',
     helpValue: 'N',

@@ -1,7 +1,9 @@
 import {randomBytes} from 'node:crypto'
 import type {Settings} from './lib/config/settings.ts'
+import type {Clock} from './lib/core/clock.ts'
 import {leaseIdFrom} from './lib/core/identifiers.ts'
-import type {LockNews, LockPorts} from './lib/core/lock.ts'
+import type {RunPorts} from './lib/child/runUnderLock.ts'
+import type {LockNews} from './lib/core/lock.ts'
 import {EtcdStore} from './lib/etcd/etcdStore.ts'
 import {speakNews} from './lib/output/lockNews.ts'
 import {type Speaker, isTerminal} from './lib/output/stderr.ts'
@@ -10,14 +12,11 @@ import {systemClock} from './lib/systemClock.ts'
 
 /** The real world behind core's ports, for one command. `close` it, or its connections keep the process alive. */
 export function openPorts(
-  {connection}: Settings,
+  settings: Settings,
   lockName: string,
   speaker: Speaker,
-): {ports: LockPorts; close: () => void} {
-  const clock = systemClock()
-  const [first, ...others] = connection.endpoints.value.map(({url}) => url)
-  if (first === undefined) throw new Error('settings without an endpoint')
-  const store = new EtcdStore([first, ...others], clock)
+): {ports: RunPorts; close: () => void} {
+  const {store, clock} = openStore(settings)
   const display = isTerminal() && speaker.verbosity !== 'quiet' ? new WaitingDisplay(lockName) : undefined
   const tell = (news: LockNews): void => {
     if (news.kind === 'waiting') display?.show(news)
@@ -29,6 +28,7 @@ export function openPorts(
     clock,
     newLeaseId: () => leaseIdFrom(randomBytes(8)),
     tell,
+    warn: (text: string) => speaker.warn(text),
     showQueue: display !== undefined,
   }
   const close = (): void => {
@@ -36,4 +36,12 @@ export function openPorts(
     store.close()
   }
   return {ports, close}
+}
+
+/** The store of these settings, and the clock that it uses. `close` it, or its connections keep the process alive. */
+export function openStore({connection}: Settings): {store: EtcdStore; clock: Clock} {
+  const clock = systemClock()
+  const [first, ...others] = connection.endpoints.value.map(({url}) => url)
+  if (first === undefined) throw new Error('settings without an endpoint')
+  return {store: new EtcdStore([first, ...others], clock), clock}
 }

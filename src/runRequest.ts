@@ -1,20 +1,40 @@
+import {join} from 'node:path'
+import {isatty} from 'node:tty'
+import type {Tier} from './lib/child/containment.ts'
 import {findCommand} from './lib/child/findCommand.ts'
+import type {ContainmentWish} from './lib/child/guardedJob.ts'
+import type {Inheritance} from './lib/child/inheritance.ts'
 import {requirePassable} from './lib/child/passableArguments.ts'
 import type {RunRequest} from './lib/child/runUnderLock.ts'
+import type {LeftoverPolicy} from './lib/child/supervision.ts'
 import {type LockFlags, lockRequest} from './lib/config/lockRequest.ts'
 import type {Settings} from './lib/config/settings.ts'
 import {parseSignal} from './lib/config/signal.ts'
 import {LeashError} from './lib/core/errors.ts'
+import {packageRoot} from './packageRoot.ts'
 
 /** The flags of `run` that say what to run under which lock. */
-export type RunFlags = LockFlags & {signal?: string | undefined}
+export type RunFlags = LockFlags & {
+  signal?: string | undefined
+  leftovers: LeftoverPolicy
+  foreground?: boolean | undefined
+  contain: ContainmentWish
+  'require-containment': Tier
+}
+
+const stdin = 0
 
 /**
  * What to run, from flags, operands and settings, with every check that needs no etcd.
  *
  * @throws LeashError `usage`; `notFound` or `notExecutable` for the command
  */
-export function runRequest(flags: RunFlags, operands: readonly string[], settings: Settings): RunRequest {
+export function runRequest(
+  flags: RunFlags,
+  operands: readonly string[],
+  settings: Settings,
+  inheritance: Inheritance,
+): RunRequest {
   const lock = lockRequest(flags, settings)
   const stopSignal = parseSignal(flags.signal ?? 'TERM')
   const [file, ...args] = operands
@@ -27,5 +47,31 @@ export function runRequest(flags: RunFlags, operands: readonly string[], setting
   }
   requirePassable(operands)
   findCommand(file, process.env['PATH'])
-  return {lock, argv: [file, ...args], env: process.env, stopSignal}
+  return {
+    lock,
+    job: {
+      argv: [file, ...args],
+      inheritance,
+      foreground: flags.foreground ?? isatty(stdin),
+      guard: guardProgram(settings, inheritance),
+    },
+    containment: {wish: flags.contain, required: flags['require-containment']},
+    ending: {stopSignal, leftovers: flags.leftovers},
+  }
+}
+
+/** What leash is configured by does not reach the guard: it gets what was made of it. */
+const ownVariable = /^(LEASH|ETCDCTL)_/
+
+/** The guard, and the command by which it makes the clean end in the place of a leash that died. */
+function guardProgram({connection}: Settings, {env}: Inheritance): RunRequest['job']['guard'] {
+  const endpoints = connection.endpoints.value.map(({url}) => url).join(',')
+  return {
+    script: join(packageRoot, 'bin/guard.sh'),
+    cleanEnd: [process.execPath, join(packageRoot, 'bin/run.cjs'), 'finish'],
+    env: {
+      ...Object.fromEntries(Object.entries(env).filter(([name]) => !ownVariable.test(name))),
+      LEASH_ENDPOINTS: endpoints,
+    },
+  }
 }

@@ -5,5 +5,6 @@ import type {Command} from '@oclif/core'
  * evaluated. This is the only list; index.ts makes oclif's table of it.
  */
 export const LOADERS: Readonly<Record<string, () => Promise<{default: Command.Class}>>> = {
+  finish: () => import('./finish.ts'),
   run: () => import('./run.ts'),
 }

@@ -2,6 +2,8 @@ import {Flags} from '@oclif/core'
 import {childFlags, settingsFlags, speechFlags, timingFlags, waitingFlags} from '../flags.ts'
 import {LeashCommand} from '../LeashCommand.ts'
 import {runStatus} from '../lib/child/exitStatus.ts'
+import {probeContainment} from '../lib/child/guardedJob.ts'
+import {takeInheritance} from '../lib/child/inheritance.ts'
 import {runMessage} from '../lib/child/runMessage.ts'
 import {runReport} from '../lib/child/runReport.ts'
 import {runUnderLock} from '../lib/child/runUnderLock.ts'
@@ -48,19 +50,22 @@ export default class Run extends LeashCommand {
   }
 
   async run(): Promise<void> {
+    const inheritance = takeInheritance()
     const signals = new SignalInbox()
     const {flags, operands} = await this.parseBeforeOperands(Run)
     this.speakWith(flags, flags['with-lock'][0])
     if (!flags.explain) this.reportTo(flags['status-file'])
     const settings = loadSettings(flags)
-    const request = runRequest(flags, operands, settings)
+    const request = runRequest(flags, operands, settings, inheritance)
     if (flags.explain) {
-      const plan = {request: request.lock, timeline: wishedTimeline(request.lock), command: request.argv}
-      return this.log(explain({...plan, settings: describeSettings(settings)}))
+      const {lock, job, containment} = request
+      const plan = {request: lock, timeline: wishedTimeline(lock), command: job.argv}
+      const tier = probeContainment(containment.wish, containment.required)
+      return this.log(explain({...plan, containment: tier, settings: describeSettings(settings)}))
     }
     const {ports, close} = openPorts(settings, request.lock.keys.name, this.speaker)
     const outcome = await runUnderLock(request, ports, signals).finally(close)
-    const message = runMessage(outcome, isTerminal() || flags.verbose)
+    const message = runMessage(outcome, isTerminal() || flags.verbose, flags.leftovers)
     if (message !== undefined) this.speaker.warn(message)
     const status = runStatus(outcome, {conflict: flags['conflict-exit-code'], lost: flags['lost-exit-code']})
     this.end(status, runReport(request.lock.keys.name, outcome, status))

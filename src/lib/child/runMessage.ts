@@ -1,24 +1,33 @@
 import {unreachable} from '../core/errors.ts'
 import type {Release} from '../core/heldLock.ts'
-import type {LossCause} from '../core/session.ts'
 import {describeHolder} from '../core/ticket.ts'
 import type {RunOutcome} from './runUnderLock.ts'
+import type {TreeNews} from './superviseChild.ts'
+import type {EndCause, LeftoverPolicy} from './supervision.ts'
 
 /**
  * What to say of a run's end: nothing if all went well.
  *
  * @param contention whether to say that somebody else holds the lock: to a person; a cron job asked for silence
+ * @param policy what became of processes that the job left behind
  */
-export function runMessage(outcome: RunOutcome, contention: boolean): string | undefined {
+export function runMessage(
+  outcome: RunOutcome,
+  contention: boolean,
+  policy: LeftoverPolicy,
+): string | undefined {
   switch (outcome.outcome) {
     case 'ended':
       return (
-        [leftoverMessage(outcome.leftovers), releaseMessage(outcome.release)]
+        [
+          outcome.leftovers ? leftoverMessages[policy] : undefined,
+          outcome.possibleOverlap ? overlapMessage : releaseMessage(outcome.release),
+        ]
           .filter(Boolean)
           .join(', and ') || undefined
       )
     case 'lost':
-      return lossMessage(outcome.cause, outcome.late)
+      return lossMessage(outcome)
     case 'waitedOut':
       return 'not acquired: the wait ran out; wait longer with -w, or find out who holds it'
     case 'contended':
@@ -32,20 +41,52 @@ export function runMessage(outcome: RunOutcome, contention: boolean): string | u
   }
 }
 
-function lossMessage(cause: LossCause, late: boolean): string {
-  if (cause.kind === 'ticketGone') {
-    return 'the lock was taken away (its ticket was deleted, its lease revoked or expired) and the job was killed; find out who did it'
+/** What to say while a tree cannot be ended. */
+export function treeMessage(news: TreeNews): string {
+  if (news.kind === 'overlapPossible') {
+    return 'POSSIBLE OVERLAP: the lease has run out, and processes of the job are still there; somebody else may start'
   }
-  if (late) {
-    return `the lease was lost (${cause.reason}) and the job was ended only when others may have started; check what both did`
-  }
-  return `the lease was lost (${cause.reason}) and the job was ended before anybody else could start; check etcd and the network`
+  const pids = news.pids.length === 0 ? 'which may not be looked at' : `pid ${news.pids.join(', ')}`
+  return (
+    `processes of the job (${pids}) cannot be killed: they sleep uninterruptibly, or belong to another user; ` +
+    'the lock is kept for as long as etcd confirms it; end them'
+  )
 }
 
-function leftoverMessage(leftovers: boolean): string | undefined {
-  return leftovers
-    ? 'the job left processes behind, which were ended; let it wait for its children'
-    : undefined
+const overlapMessage =
+  'POSSIBLE OVERLAP: processes of the job were still there when others may have started; check what both did'
+
+function lossMessage({cause, child, possibleOverlap}: RunOutcome & {outcome: 'lost'}): string {
+  const end = child === undefined ? 'the job was not started' : `the job was ${howEnded(cause)}`
+  const advice = possibleOverlap ? overlapMessage : wayOut(cause)
+  return `${reason(cause)} and ${end}; ${advice}`
+}
+
+function reason(cause: EndCause): string {
+  switch (cause.kind) {
+    case 'ticketGone':
+      return 'the lock was taken away (its ticket was deleted, its lease revoked or expired)'
+    case 'unconfirmed':
+      return `the lease was lost (${cause.reason})`
+    case 'unguarded':
+      return 'the guard, which ends the job if leash cannot, was killed'
+    default:
+      return unreachable(cause)
+  }
+}
+
+function howEnded({kind}: EndCause): string {
+  return kind === 'ticketGone' ? 'killed' : 'ended before anybody else could start'
+}
+
+function wayOut({kind}: EndCause): string {
+  return kind === 'unconfirmed' ? 'check etcd and the network' : 'find out who did it'
+}
+
+const leftoverMessages: Readonly<Record<LeftoverPolicy, string | undefined>> = {
+  kill: 'the job left processes behind, which were ended; let it wait for its children, or see --leftovers',
+  wait: undefined,
+  leave: 'the job left processes behind, which go on without the lock',
 }
 
 function releaseMessage(release: Release): string | undefined {

@@ -1,9 +1,6 @@
 import type {LeashError} from '../core/errors.ts'
 import type {RunOutcome} from './runUnderLock.ts'
 
-/** What the child's processes are contained by, and hence what an end reaches. */
-const containment = 'process group'
-
 /** What a run that never held the lock has nothing to say of. */
 const noHold = {
   code: null,
@@ -12,32 +9,22 @@ const noHold = {
   key: null,
   lease: null,
   heldMs: null,
-  late: null,
   leftovers: null,
+  possibleOverlap: null,
   containment: null,
 }
 
 /**
  * A run's end for the status file: the `lock`, the `outcome`, its `cause` (of a loss, or the signal that interrupted us), the
- * `exitStatus`, `code` and `signal` of the child, `fence`, `key`, `lease`, `waitedMs`, `heldMs`, `late`, `leftovers` and
- * `containment`. What does not apply is null.
+ * `exitStatus`, `code` and `signal` of the child, `fence`, `key`, `lease`, `waitedMs`, `heldMs`, `leftovers`,
+ * `possibleOverlap` and `containment`. What does not apply is null.
  */
 export function runReport(lock: string, outcome: RunOutcome, exitStatus: number): Record<string, unknown> {
   const {outcome: kind, waitedMs} = outcome
   const end = {lock, outcome: kind, cause: causeOf(outcome), exitStatus, waitedMs, ...noHold}
   if (!('fence' in outcome)) return end
-  const {child, fence, key, lease, heldMs} = outcome
-  return {
-    ...end,
-    ...('code' in child ? {code: child.code} : {signal: child.signal}),
-    fence,
-    key,
-    lease,
-    heldMs,
-    late: outcome.outcome === 'lost' ? outcome.late : null,
-    leftovers: outcome.outcome === 'ended' ? outcome.leftovers : null,
-    containment,
-  }
+  const {child = {}, fence, key, lease, heldMs, leftovers, possibleOverlap, containment} = outcome
+  return {...end, ...child, fence, key, lease, heldMs, leftovers, possibleOverlap, containment}
 }
 
 /** The same for a run that a fault ended: `cause` is the fault's code, and there is a `message`. */

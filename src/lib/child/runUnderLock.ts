@@ -1,20 +1,27 @@
-import type {Clock} from '../core/clock.ts'
 import {type FencingToken, leaseHex} from '../core/identifiers.ts'
 import {type LockPorts, type LockRequest, acquire} from '../core/lock.ts'
 import type {HeldLock, Release} from '../core/heldLock.ts'
 import type {LossCause} from '../core/session.ts'
 import type {TicketAhead} from '../core/ticket.ts'
+import type {Tier} from './containment.ts'
+import {type ContainmentWish, GuardedJob, type JobPlan, makeCgroup} from './guardedJob.ts'
+import {treeMessage} from './runMessage.ts'
 import {Interrupted, type SignalInbox} from './signalInbox.ts'
-import {type TreeEnd, superviseChild} from './superviseChild.ts'
-import type {ChildEnd} from './supervision.ts'
+import {type Ending, superviseChild} from './superviseChild.ts'
+import type {ChildEnd, EndCause} from './supervision.ts'
 
 /** A command to run under a lock. */
 export interface RunRequest {
   lock: LockRequest
-  argv: readonly [string, ...string[]]
-  /** The environment that leash itself was given. */
-  env: NodeJS.ProcessEnv
-  stopSignal: NodeJS.Signals
+  job: Omit<JobPlan, 'cgroup'>
+  containment: {wish: ContainmentWish; required: Tier}
+  ending: Ending
+}
+
+/** What a run needs from outside. */
+export interface RunPorts extends LockPorts {
+  /** Tells people what they should know although the work goes on. */
+  warn: (text: string) => void
 }
 
 /** How a run ended. */
@@ -24,15 +31,9 @@ export type RunOutcome =
   /** A signal came before there was a child. */
   | {outcome: 'interrupted'; signal: NodeJS.Signals; waitedMs: number}
   /** The child ran to its end while we held the lock. */
-  | ({outcome: 'ended'; child: ChildEnd; leftovers: boolean; release: Release} & Hold)
-  /** The child was ended because the lease was lost. */
-  | ({
-      outcome: 'lost'
-      child: ChildEnd
-      cause: LossCause
-      /** The tree was seen empty only after the entitlement had ended, as after a suspend: somebody else may have started. */
-      late: boolean
-    } & Hold)
+  | ({outcome: 'ended'; child: ChildEnd; release: Release} & Hold & HowItEnded)
+  /** The child was ended because the lease was lost, or its guard; without a child: before it was started. */
+  | ({outcome: 'lost'; child?: ChildEnd; cause: EndCause} & Hold & HowItEnded)
 
 /** The hold that a run had, for those who look at it afterwards. */
 export interface Hold {
@@ -42,80 +43,116 @@ export interface Hold {
   lease: string
   waitedMs: number
   heldMs: number
+  containment: Tier
+}
+
+/** What became of a run's tree. */
+export interface HowItEnded {
+  /** The child left processes behind; the user has chosen what became of them. */
+  leftovers: boolean
+  /** The tree was still alive when the entitlement had ended, as after a suspend: somebody else may have started. */
+  possibleOverlap: boolean
 }
 
 /**
- * Takes the lock, runs the command while it lasts, sees its process group empty, and releases.
+ * Takes the lock, runs the command while it lasts, sees its tree empty, and releases.
  *
- * @throws LeashError as `acquire`; `notFound` and `notExecutable` if the command cannot be started: the lock is given
- *   back before
+ * @throws LeashError as `acquire`; `config` if the job cannot be contained as required; `notExecutable` if it cannot be
+ *   started: the lock is given back before
  */
 export async function runUnderLock(
   request: RunRequest,
-  ports: LockPorts,
+  ports: RunPorts,
   signals: SignalInbox,
 ): Promise<RunOutcome> {
   const {clock} = ports
   const startedAtMs = clock.elapsedMs()
   const waitedMs = (): number => Math.round(clock.elapsedMs() - startedAtMs)
+  const cgroup = makeCgroup(request.containment.wish, request.containment.required)
+  const acquiring = acquire(request.lock, ports, signals.interrupted)
+  // While etcd is asked, and not before.
+  const preparing = afterNow().then(() => GuardedJob.prepare({...request.job, cgroup}, clock))
+  preparing.catch(() => {})
   try {
-    const acquisition = await acquire(request.lock, ports, signals.interrupted)
+    const acquisition = await acquiring
     if (acquisition.is === 'contended')
       return {outcome: 'contended', ahead: acquisition.ahead, waitedMs: waitedMs()}
     if (acquisition.is === 'waitedOut') return {outcome: 'waitedOut', waitedMs: waitedMs()}
-    return await runHolding(acquisition.lock, request, clock, signals, waitedMs())
+    return await runHolding(acquisition.lock, preparing, request, ports, signals, waitedMs())
   } catch (error) {
     if (error instanceof Interrupted)
       return {outcome: 'interrupted', signal: error.signal, waitedMs: waitedMs()}
     throw error
+  } finally {
+    const job = await preparing.catch(() => undefined)
+    await job?.discard()
+    job?.guard.dismiss()
   }
+}
+
+function afterNow(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 async function runHolding(
   lock: HeldLock,
-  {argv, env, stopSignal}: RunRequest,
-  clock: Clock,
+  preparing: Promise<GuardedJob>,
+  {job: {foreground}, ending}: RunRequest,
+  {clock, warn}: RunPorts,
   signals: SignalInbox,
   waitedMs: number,
 ): Promise<RunOutcome> {
   const heldSinceMs = clock.elapsedMs()
-  let tree: TreeEnd
-  try {
-    signals.interrupted.throwIfAborted()
-    const command = {argv, env: childEnvironment(env, lock), stopSignal, graceMs: lock.graceMs}
-    tree = await superviseChild(command, {
-      clock,
-      lost: lock.lost,
-      gone: lock.gone,
-      onStarted: (forward) => {
-        signals.forwardTo(forward)
-        lock.childStarted()
-      },
-    })
-  } catch (error) {
+  const job = await preparing.catch(async (error: unknown) => {
     await lock.release(true)
     throw error
+  })
+  const hold = (): Hold => ({
+    ...describe(lock),
+    waitedMs,
+    heldMs: Math.round(clock.elapsedMs() - heldSinceMs),
+    containment: job.containment.tier,
+  })
+  try {
+    await job.arm(lock, signals.interrupted)
+    signals.interrupted.throwIfAborted()
+  } catch (error) {
+    await job.discard()
+    await lock.release(!lock.lost.aborted)
+    if (error !== lock.lost.reason) throw error
+    const cause = lock.lost.reason as LossCause
+    return {outcome: 'lost', cause, leftovers: false, possibleOverlap: false, ...hold()}
   }
-  const hold = {...describe(lock), waitedMs, heldMs: Math.round(clock.elapsedMs() - heldSinceMs)}
-  const late = tree.cause?.kind === 'unconfirmed' && clock.elapsedMs() > tree.cause.entitledUntilMs
+  const tree = await superviseChild(job, childVariables(lock), ending, {
+    clock,
+    lock,
+    tell: (news) => warn(treeMessage(news)),
+    onStarted: (forward) => {
+      signals.forwardTo(foreground ? exceptTerminals(forward) : forward)
+      lock.childStarted()
+    },
+  })
+  const {child, cause, leftovers} = tree
+  const ended = {leftovers, ...hold()}
+  const {entitledUntilMs} = lock
   // A tree that was killed because of a loss has no clean end, also if the child had ended by itself before.
   const release = await lock.release(!lock.lost.aborted)
-  if (tree.cause === undefined)
-    return {outcome: 'ended', child: tree.child, leftovers: tree.leftovers, release, ...hold}
-  return {outcome: 'lost', child: tree.child, cause: tree.cause, late, ...hold}
+  const possibleOverlap = tree.overlapSeen || job.endedAfter(entitledUntilMs)
+  if (cause === undefined) return {outcome: 'ended', child, release, possibleOverlap, ...ended}
+  return {outcome: 'lost', child, cause, possibleOverlap, ...ended}
 }
 
-/** Ours win over inherited ones. `LEASH_LOCKS` of an outer run that holds several would speak of other locks than ours. */
-function childEnvironment(env: NodeJS.ProcessEnv, lock: HeldLock): NodeJS.ProcessEnv {
-  const {LEASH_LOCKS: _outer, ...inherited} = env
-  const {fence, key, lease} = describe(lock)
-  return {
-    ...inherited,
-    LEASH_LOCK: lock.name,
-    LEASH_FENCE: fence.toString(),
-    LEASH_LEASE: lease,
-    LEASH_KEY: key,
+/** Signals that a terminal sends to all of its foreground: a job that is in it has got them already. */
+function exceptTerminals(forward: (signal: NodeJS.Signals) => void): (signal: NodeJS.Signals) => void {
+  return (signal) => {
+    if (signal !== 'SIGINT' && signal !== 'SIGQUIT') forward(signal)
   }
+}
+
+/** What the command is told in its environment; ours win over inherited ones. */
+function childVariables(lock: HeldLock): Record<string, string> {
+  const {fence, key, lease} = describe(lock)
+  return {LEASH_LOCK: lock.name, LEASH_FENCE: fence.toString(), LEASH_LEASE: lease, LEASH_KEY: key}
 }
 
 function describe({fence, ticket}: HeldLock): {fence: FencingToken; key: string; lease: string} {

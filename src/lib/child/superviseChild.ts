@@ -1,136 +1,183 @@
-import {type ChildProcess, spawn} from 'node:child_process'
+import type {ChildProcess} from 'node:child_process'
 import type {Clock} from '../core/clock.ts'
-import {LeashError} from '../core/errors.ts'
+import type {HeldLock} from '../core/heldLock.ts'
 import type {LossCause} from '../core/session.ts'
-import {isGroupEmpty, signalGroup} from './processGroup.ts'
-import {type ChildEnd, type Supervision, type SupervisionEvent, supervise} from './supervision.ts'
+import type {GuardedJob} from './guardedJob.ts'
+import {
+  type ChildEnd,
+  type EndCause,
+  type LeftoverPolicy,
+  type Supervision,
+  type SupervisionEffect,
+  type SupervisionEvent,
+  supervise,
+} from './supervision.ts'
 
-/** What to run. */
-export interface ChildCommand {
-  argv: readonly [string, ...string[]]
-  env: NodeJS.ProcessEnv
+/** How to end a child's tree. */
+export interface Ending {
   /** The gentle signal at a loss, and for processes that the child leaves behind. */
   stopSignal: NodeJS.Signals
-  /** From that to KILL, for processes that the child leaves behind; at a loss the timeline decides. */
-  graceMs: number
+  /** What becomes of those. */
+  leftovers: LeftoverPolicy
 }
 
-/** What the supervisor listens to. */
+/** What a supervisor tells while a tree cannot be ended. */
+export type TreeNews =
+  /** It was killed, and these processes are still there. */
+  | {kind: 'unkillable'; pids: readonly number[]}
+  /** The lease has run out, and the tree is not empty: somebody else may have started. */
+  | {kind: 'overlapPossible'}
+
+/** What the supervisor works with. */
 export interface Supervising {
   clock: Clock
-  /** Aborted at a loss, with a `LossCause`. */
-  lost: AbortSignal
-  /** Aborted when the ticket is gone: kill. */
-  gone: AbortSignal
-  /** Called once, when the child runs. */
+  lock: HeldLock
+  tell: (news: TreeNews) => void
+  /** Called once, when the child is started. */
   onStarted: (forward: (signal: NodeJS.Signals) => void) => void
 }
 
-/** How a tree ended; it was seen empty. */
+/** How a tree ended; it was seen empty, or what is left of it is to go on. */
 export interface TreeEnd {
   child: ChildEnd
   /** Why the tree was ended, if it did not end by itself. */
-  cause?: LossCause
-  /** The child left processes behind, which were ended. */
+  cause?: EndCause
+  /** The child left processes behind. */
   leftovers: boolean
+  /** We saw the tree alive when somebody else may have started. */
+  overlapSeen: boolean
 }
 
 /** How soon an empty tree is noticed: after 1 ms, doubled up to this for a tree that takes its time. */
 const longestPollMs = 50
+/** The same for a tree that may take as long as it likes. */
+const longestLingeringPollMs = 500
+/** A tree that outlives KILL for so long sleeps uninterruptibly, or is another user's. */
+const unkillableAfterMs = 1000
+/**
+ * How long a tree may live after the ticket was seen gone until we speak of an overlap: what the settling time of the next
+ * holder (500 ms) allows for, without the delay of the watch.
+ */
+const goneToOverlapMs = 300
 
 /**
- * Starts the command as the leader of a session and process group of its own, and resolves when that group was seen
- * empty, however it came to its end.
+ * Lets the guarded job become the command, and resolves when its tree was seen empty, however it came to its end. The lock
+ * is held, and its guard is armed.
  *
- * @throws LeashError `notFound` or `notExecutable` if it cannot be started
+ * @param variables for the command's environment
  */
-export async function superviseChild(command: ChildCommand, parts: Supervising): Promise<TreeEnd> {
-  const child = await start(command)
-  return new Promise((resolve) => watchOver(child, child.pid, command, parts, resolve))
+export function superviseChild(
+  job: GuardedJob,
+  variables: Readonly<Record<string, string>>,
+  ending: Ending,
+  parts: Supervising,
+): Promise<TreeEnd> {
+  return new Promise((resolve) => {
+    if (watchOver(job, ending, parts, resolve)) job.go(variables)
+  })
 }
 
+/** @returns false if the end has begun already: then nothing may be started */
 function watchOver(
-  child: ChildProcess,
-  group: number,
-  command: ChildCommand,
-  {clock, lost, gone, onStarted}: Supervising,
+  job: GuardedJob,
+  {stopSignal, leftovers: policy}: Ending,
+  {clock, lock, tell, onStarted}: Supervising,
   onEmpty: (end: TreeEnd) => void,
-): void {
+): boolean {
+  const {process: child, containment, guard} = job
+  const {lost, gone, graceMs} = lock
   let now: Supervision = {state: 'running'}
   let leftovers = false
+  let overlapSeen = false
+  let unkillableAtMs = Infinity
+  let goneAtMs = Infinity
   let cancelPoll = (): void => {}
-  /** From then on the group's number may be somebody else's. */
-  const isOver = (): boolean => hasEnded(child) && isGroupEmpty(group)
+  /** From then on the job's numbers may be somebody else's. */
+  const isOver = (): boolean => hasEnded(child) && containment.isEmpty()
 
   const on = (event: SupervisionEvent, nextPollMs = 1): void => {
     const {supervision, effect} = supervise(now, event)
     now = supervision
-    if (effect !== undefined) signalGroup(group, effect === 'kill' ? 'SIGKILL' : command.stopSignal)
-    leftovers ||= now.state === 'leaving'
+    if (effect !== undefined && !isOver()) perform(effect)
+    leftovers ||= now.state === 'leaving' || now.state === 'lingering'
     cancelPoll()
     if (now.state === 'empty') finish(now)
     else if (now.state !== 'running') cancelPoll = clock.schedule(nextPollMs, () => poll(nextPollMs))
   }
+  const perform = (effect: SupervisionEffect): void => {
+    if (effect === 'terminate') return containment.signal(stopSignal, 'tree')
+    unkillableAtMs = clock.elapsedMs() + unkillableAfterMs
+    containment.kill()
+    job.endNow()
+  }
   const poll = (delayMs: number): void => {
-    // Until Node has reaped the leader, its end is not known; the leader's number is not free before either.
-    if (isOver()) on({type: 'treeEmpty'})
-    else on({type: 'clock', nowMs: clock.elapsedMs()}, Math.min(delayMs * 2, longestPollMs))
+    // Until Node has reaped the child, its end is not known; the child's number is not free before either.
+    if (isOver()) return on({type: 'treeEmpty'})
+    if (now.state === 'killing') containment.kill()
+    speak()
+    const longestMs = now.state === 'lingering' ? longestLingeringPollMs : longestPollMs
+    on({type: 'clock', nowMs: clock.elapsedMs()}, Math.min(delayMs * 2, longestMs))
+  }
+  const speak = (): void => {
+    const nowMs = clock.elapsedMs()
+    if (nowMs >= unkillableAtMs) {
+      unkillableAtMs = Infinity
+      tell({kind: 'unkillable', pids: containment.pids()})
+    }
+    if (overlapSeen || nowMs <= Math.min(lock.entitledUntilMs, goneAtMs + goneToOverlapMs)) return
+    // A child that is dead and not yet reaped overlaps with nobody.
+    overlapSeen = !containment.isEmpty()
+    if (overlapSeen) tell({kind: 'overlapPossible'})
   }
   const onLost = (): void => {
     const cause = lost.reason as LossCause
-    if (cause.kind === 'ticketGone') onGone()
-    else on({type: 'lost', cause, nowMs: clock.elapsedMs()})
+    if (cause.kind === 'ticketGone') return onGone()
+    // From TERM on the guard waits for the very moment of KILL.
+    void job.extend(lock)
+    on({type: 'lost', cause, nowMs: clock.elapsedMs()})
   }
-  const onGone = (): void => on({type: isOver() ? 'treeEmpty' : 'ticketGone'})
+  const onGone = (): void => {
+    goneAtMs = Math.min(goneAtMs, clock.elapsedMs())
+    on({type: 'ticketGone'})
+  }
+  const onGuardDied = (): void => on({type: 'guardDied', nowMs: clock.elapsedMs(), graceMs})
+  const onChildEnded = (): void => {
+    // After a freeze it is the guard that has ended it, and the loss comes first.
+    lock.look()
+    const end = {end: endOf(child), treeEmpty: containment.isEmpty(), leftovers: policy}
+    on({type: 'childEnded', ...end, nowMs: clock.elapsedMs(), graceMs})
+  }
   /** An exception that nobody caught does not leave the job without a supervisor. */
-  const onExit = (): void => void signalGroup(group, 'SIGKILL')
+  const onExit = (): void => {
+    if (!isOver()) containment.kill()
+  }
   const finish = ({cause}: Supervision & {state: 'empty'}): void => {
     lost.removeEventListener('abort', onLost)
     gone.removeEventListener('abort', onGone)
+    guard.died.removeEventListener('abort', onGuardDied)
     process.off('exit', onExit)
-    onEmpty({child: endOf(child), ...(cause && {cause}), leftovers})
+    leftovers ||= !containment.isEmpty()
+    job.treeEmpty()
+    onEmpty({child: endOf(child), ...(cause && {cause}), leftovers, overlapSeen})
   }
 
   process.prependOnceListener('exit', onExit)
-  child.once('exit', () => {
-    const treeEmpty = isGroupEmpty(group)
-    on({type: 'childEnded', end: endOf(child), treeEmpty, nowMs: clock.elapsedMs(), graceMs: command.graceMs})
-  })
+  child.once('exit', onChildEnded)
   lost.addEventListener('abort', onLost, {once: true})
   gone.addEventListener('abort', onGone, {once: true})
+  guard.died.addEventListener('abort', onGuardDied, {once: true})
   onStarted((signal) => {
-    if (now.state !== 'empty' && !isOver()) signalGroup(group, signal)
+    if (now.state !== 'empty' && !isOver()) containment.signal(signal, 'group')
   })
   if (gone.aborted) onGone()
   else if (lost.aborted) onLost()
+  else if (guard.died.aborted) onGuardDied()
+  if (hasEnded(child)) onChildEnded()
+  return now.state === 'running'
 }
 
 const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null
 
 function endOf({exitCode, signalCode}: ChildProcess): ChildEnd {
   return signalCode === null ? {code: exitCode ?? 0} : {signal: signalCode}
-}
-
-async function start({argv, env}: ChildCommand): Promise<ChildProcess & {pid: number}> {
-  const [file, ...args] = argv
-  try {
-    const child = spawn(file, args, {detached: true, env, stdio: 'inherit'})
-    if (child.pid !== undefined) return child as ChildProcess & {pid: number}
-    return await new Promise((_, reject) => child.once('error', reject))
-  } catch (error) {
-    // Node throws some faults (E2BIG: arguments and environment are too long) and emits the others.
-    throw startFailure(error as NodeJS.ErrnoException, file)
-  }
-}
-
-/** What a shell would say, with its statuses: 127 if there is no such command, 126 if it cannot be executed. */
-function startFailure(cause: NodeJS.ErrnoException, file: string): LeashError {
-  if (cause.code === 'ENOENT') {
-    const wayOut = 'check the name, PATH, and the interpreter in its first line'
-    return new LeashError('notFound', `command "${file}" was not found`, wayOut, {cause})
-  }
-  const wayOut = 'check its permissions and format, and the length of its arguments'
-  return new LeashError('notExecutable', `command "${file}" cannot be executed: ${cause.code}`, wayOut, {
-    cause,
-  })
 }

@@ -41,6 +41,11 @@ export class Clock {
     return this.#source.wallMs()
   }
 
+  /** The boot time, in milliseconds, of a moment of this clock: for a process that has no other clock in common with us. */
+  bootMsAt(atMs: number): number {
+    return this.#source.bootMs() + atMs - this.elapsedMs()
+  }
+
   /** Calls `wake` once after `delayMs` of monotonic time; the function returned cancels it. */
   schedule(delayMs: number, wake: () => void): () => void {
     return this.#source.schedule(delayMs, wake)

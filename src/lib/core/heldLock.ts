@@ -3,7 +3,8 @@ import {type FencingToken, fencingToken} from './identifiers.ts'
 import {withLimit} from './limit.ts'
 import type {LiveSession} from './liveSession.ts'
 import type {LockKeys} from './lockName.ts'
-import type {LeaseStore} from './ports.ts'
+import type {Dequeue, LeaseStore} from './ports.ts'
+import type {LossCause} from './session.ts'
 import type {Ticket} from './ticket.ts'
 
 interface HeldLockParts {
@@ -68,6 +69,34 @@ export class HeldLock {
     return this.#parts.session.timeline.graceMs
   }
 
+  /** What the clean end needs, for whoever makes it in our place; undefined if a lock-delay is to keep others out instead. */
+  get ending(): Dequeue | undefined {
+    const {session, ticket, keys} = this.#parts
+    return session.timeline.lockDelayMs > 0 ? undefined : ending(ticket, keys)
+  }
+
+  /** When the latest confirmed renewal has the guard end the tree, or, after a loss, KILL is due. */
+  get guardAtMs(): number {
+    const {lost, sentAtMs, timeline} = this.#parts.session
+    const cause = lost.reason as LossCause | undefined
+    return cause?.kind === 'unconfirmed' ? cause.killAtMs : sentAtMs + timeline.guardAfterMs
+  }
+
+  /** Until when the latest confirmed renewal entitles us, also one after a loss. */
+  get entitledUntilMs(): number {
+    return this.#parts.session.sentAtMs + this.#parts.session.timeline.entitledMs
+  }
+
+  /** Calls `listener` at each confirmed renewal. */
+  onConfirmed(listener: () => void): void {
+    this.#parts.session.onConfirmed(listener)
+  }
+
+  /** Looks at the clocks now: a loss that nobody has noticed yet, after a freeze, is one from here on. */
+  look(): void {
+    this.#parts.session.look()
+  }
+
   /** Aborted at the first loss, with a `LossCause`. */
   get lost(): AbortSignal {
     return this.#parts.session.lost
@@ -103,19 +132,14 @@ export class HeldLock {
    * @param clean false after a loss: then a lock-delay, if there is one, is left to run
    */
   async release(clean: boolean): Promise<Release> {
-    const {store, session, ticket, keys} = this.#parts
+    const {store, clock, session, ticket, keys} = this.#parts
     this.#watching.abort()
     if (!clean && session.timeline.lockDelayMs > 0) {
       session.close()
       return 'leftToRun'
     }
-    const release = await this.#within(clean ? releaseLimitMs : lastReleaseLimitMs, (signal) =>
-      store.dequeue({ticket, ...(keys.markKey !== undefined && {markKey: keys.markKey})}, signal),
-    )
-    session.close()
-    if (release !== 'failed')
-      await this.#within(revokeLimitMs, (signal) => store.revoke(ticket.lease, signal))
-    return release
+    const limitMs = clean ? releaseLimitMs : lastReleaseLimitMs
+    return endHold(store, clock, ending(ticket, keys), limitMs, () => session.close())
   }
 
   /** Watches until told to stop; a fault that a retry at once cannot mend is told, and tried again later. */
@@ -146,10 +170,31 @@ export class HeldLock {
     }
     session.ticketGone()
   }
+}
 
-  async #within<T>(limitMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T | 'failed'> {
-    const {clock} = this.#parts
-    const limit = {atMs: clock.elapsedMs() + limitMs, reason: new Error('out of time')}
+function ending(ticket: Ticket, {markKey}: LockKeys): Dequeue {
+  return {ticket, ...(markKey !== undefined && {markKey})}
+}
+
+/**
+ * The clean end of a hold whose tree was seen empty: ticket and mark in one transaction, after which the next holder may
+ * start; then the lease is revoked. Never throws.
+ *
+ * @param onPassedOn called in between
+ */
+export async function endHold(
+  store: LeaseStore,
+  clock: Clock,
+  hold: Dequeue,
+  limitMs = releaseLimitMs,
+  onPassedOn = (): void => {},
+): Promise<Exclude<Release, 'leftToRun'>> {
+  const within = async <T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T | 'failed'> => {
+    const limit = {atMs: clock.elapsedMs() + ms, reason: new Error('out of time')}
     return withLimit(clock, limit, undefined, work).catch(() => 'failed' as const)
   }
+  const release = await within(limitMs, (signal) => store.dequeue(hold, signal))
+  onPassedOn()
+  if (release !== 'failed') await within(revokeLimitMs, (signal) => store.revoke(hold.ticket.lease, signal))
+  return release
 }

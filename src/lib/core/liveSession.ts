@@ -36,6 +36,7 @@ export class LiveSession {
   /** Aborted when there is nothing to renew any more. */
   readonly #renewing = AbortSignal.any([this.#closing.signal, this.#gone.signal])
   readonly #confirmations = new Set<(sentAtMs: number) => void>()
+  #sentAtMs: number
   #session: Session = {state: 'pending'}
   /** Kept beside the state, which forgets it when lost: renewals go on after that. */
   #timeline: Timeline
@@ -48,6 +49,7 @@ export class LiveSession {
   constructor(parts: SessionParts, granted: {sentAtMs: number; timeline: Timeline}) {
     this.#parts = parts
     this.#timeline = granted.timeline
+    this.#sentAtMs = granted.sentAtMs
     this.#renewAtMs = granted.sentAtMs + granted.timeline.renewAfterMs
     this.#wallLeadMs = this.#wallLead()
     this.#on({type: 'confirmed', ...granted})
@@ -67,6 +69,11 @@ export class LiveSession {
   /** The timeline of the latest confirmed renewal; stays readable after a loss. */
   get timeline(): Timeline {
     return this.#timeline
+  }
+
+  /** When the latest confirmed renewal was sent, also one after a loss. */
+  get sentAtMs(): number {
+    return this.#sentAtMs
   }
 
   /** The same with the moment its renewal was sent, while that entitles us to anything. */
@@ -89,6 +96,16 @@ export class LiveSession {
     this.#on({type: 'guarded'})
     this.#tick()
     return true
+  }
+
+  /** Looks at the clocks, and loses the lease if TERM is due: for who woke up and is about to act. */
+  look(): void {
+    this.#tick()
+  }
+
+  /** Calls `listener` at each confirmed renewal, also after a loss. */
+  onConfirmed(listener: () => void): void {
+    this.#confirmations.add(listener)
   }
 
   /** Resolves when a renewal that was sent after this call is confirmed; rejects when lost or when `signal` is aborted. */
@@ -176,6 +193,9 @@ export class LiveSession {
   }
 
   #onConfirmed(sentAtMs: number, confirmedTimeline: Timeline): void {
+    // The moment of TERM may have passed while we did not run, and the guard acted: a loss stays one.
+    this.#tick()
+    if (sentAtMs > this.#sentAtMs) this.#sentAtMs = sentAtMs
     this.#timeline = confirmedTimeline
     this.#renewAtMs = Math.min(this.#renewAtMs, sentAtMs + confirmedTimeline.renewAfterMs)
     this.#on({type: 'confirmed', sentAtMs, timeline: confirmedTimeline})

@@ -28,6 +28,11 @@ export interface Timeline {
   termAfterMs: number
   /** When KILL is due without a further confirmed renewal. */
   killAfterMs: number
+  /**
+   * When the guard ends the tree by itself: before KILL, so that a frozen leash changes nothing for anybody else; but after
+   * TERM, from where on a leash that runs has told it the moment of KILL itself.
+   */
+  guardAfterMs: number
   /** When people are told that renewals fail: half-way to TERM. */
   warnAfterMs: number
   /** When the next renewal is sent. */
@@ -60,6 +65,10 @@ const shortestKillMarginMs = 250
 const killMarginShare = 0.025
 const defaultGraceShare = 0.3
 const longestDefaultGraceMs = 10_000
+/** How much before KILL the guard acts: longer than it takes to wake up and to see a tree empty. */
+const guardLeadMs = 100
+/** How much after TERM the guard acts at the earliest: who runs at all has acted by then, also with no grace. */
+const guardLagMs = 20
 /** Four renewals fit into a lease, so that one lost answer is no news. */
 const renewalsPerLease = 4
 /** An attempt is half a renewal interval: one retry still ends before the next renewal would have been due. */
@@ -100,6 +109,7 @@ export function timeline(ttlMs: number, {lockDelayMs, graceMs: chosenGraceMs}: T
     entitledMs,
     termAfterMs,
     killAfterMs,
+    guardAfterMs: Math.max(killAfterMs - guardLeadMs, termAfterMs + guardLagMs),
     warnAfterMs: termAfterMs / 2,
     renewAfterMs,
     attemptMs,

@@ -11,18 +11,24 @@ export interface Plan {
   /** For what is asked for; etcd may raise the TTL, and never lowers it. */
   timeline: Timeline
   command: readonly string[]
+  /** The tier. */
+  containment: string
   /** One line each. */
   settings: readonly string[]
 }
 
 /** The timeline with numbers, and what would be contacted, as text of several lines. Contacts nobody. */
-export function explain({request: {keys}, timeline, command, settings}: Plan): string {
+export function explain({request: {keys}, timeline, command, containment, settings}: Plan): string {
   const {lockDelayMs} = timeline
   const rows: [number, string][] = [
     [0, 'a renewal is sent; etcd confirms it (the clock below starts when it was sent)'],
     [timeline.renewAfterMs, `the next renewal is sent; an attempt may take ${seconds(timeline.attemptMs)}`],
     [timeline.warnAfterMs, 'if none was confirmed: a warning'],
     [timeline.termAfterMs, `TERM to the job, which has ${seconds(timeline.graceMs)} of grace`],
+    [
+      timeline.guardAfterMs,
+      'KILL to the job by the guard, if leash has not even sent TERM (it was killed, or is frozen)',
+    ],
     [
       timeline.killAfterMs,
       `KILL to the job, ${seconds(timeline.killMarginMs)} before the end of our entitlement`,
@@ -40,7 +46,7 @@ export function explain({request: {keys}, timeline, command, settings}: Plan): s
     `mark      ${keys.markKey ?? 'none, for a raw key'}`,
     `command   ${command.map((word) => JSON.stringify(word)).join(' ')}`,
     `lease     ${seconds(timeline.ttlMs)}, if etcd grants what is asked for`,
-    'contains  the process group of the job',
+    `contains  ${containment}`,
     ...settings.map((setting) => `setting   ${setting}`),
     '',
     ...rows.map(([atMs, text]) => `${seconds(atMs).padStart(width)}  ${text}`),

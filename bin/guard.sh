@@ -1,0 +1,165 @@
+#!/bin/sh
+# The guard: a dead man's switch beside a job, which ends the job's whole tree in time also if leash is killed or frozen.
+#
+# usage: guard.sh JOB SESSION MARKER CGROUP CLEAN_END...
+#   JOB        the process id of what becomes the job; it waits until we have answered
+#   SESSION    the same if the job leads a session of its own, else empty: then it shares leash's, and the terminal
+#   MARKER     the variable that the job's processes carry in their environment, and we do not
+#   CGROUP     the directory of the job's cgroup, or empty
+#   CLEAN_END  what makes the clean end at etcd; gets the ticket as one more argument
+#
+# Orders come on stdin, each a line; what ends is ended with KILL, again and again until it was *seen* empty:
+#   until N    end the tree when the boot clock shows N hundredths of a second (0: now). Answer: until N.
+#              Afterwards, "ended N" says when it was seen empty.
+#   ticket T   what is left to do at etcd if leash dies
+#   empty      the tree is empty: from now on nothing is to be killed
+# The end of stdin means that leash is dead: end the tree at once, then make the clean end.
+# There is no farewell: leash kills the session that we lead when all is done.
+#
+# Why what we kill by cannot be somebody else's by then:
+#   CGROUP   has a random name, and a cgroup that has processes cannot be removed.
+#   JOB      a number is not given away while its process has not been reaped, and we compare its time of start.
+#   SESSION  a number is not given away either while it is that of a session with processes in it. So it stays ours as long as
+#            the job or anything it left is there, and when the tree was seen empty leash says so before it does anything else.
+#            If leash dies in between: who gets the number next is its leader, and has another time of start.
+#   MARKER   is random; we look and kill within milliseconds, and the kernel hands out a number again only after it has gone
+#            round the circle of all numbers.
+job=$1 session=$2 marker=$3 cgroup=$4
+shift 4
+until='' ticket='' timer='' over=''
+LC_ALL=C
+
+# A service manager or a terminal may signal all at once; we end when leash says so. A write to a dead leash must not end us.
+trap '' HUP INT QUIT TERM PIPE TSTP TTIN TTOU
+
+# Boot time, suspend included, in hundredths of a second. Without /proc, leash counts from the epoch, too.
+look_at_clock() {
+  if [ -r /proc/uptime ]; then
+    read -r now _ </proc/uptime
+    now=${now%.*}${now#*.}
+  else
+    now=$(date +%s)00
+  fi
+}
+
+# sleep(1) does not count suspend: hence a look every second.
+end_tree_in_time() {
+  while
+    look_at_clock
+    left=$((until - now))
+    [ "$left" -gt 0 ]
+  do
+    if [ "$left" -ge 100 ]; then sleep 1; else sleep "0.$((left / 10))$((left % 10))"; fi
+  done
+  end_tree
+  look_at_clock
+  echo "ended $now"
+}
+
+end_tree() {
+  while
+    kill_tree
+    ! is_empty
+  do
+    sleep 0.02
+  done
+}
+
+kill_tree() {
+  if [ -n "$over" ]; then return; fi
+  if [ -n "$cgroup" ]; then
+    echo 1 >"$cgroup/cgroup.kill"
+    return
+  fi
+  forget_strangers
+  if [ -n "$session" ]; then kill -KILL "-$session"; fi
+  find_members
+  for pid in $members; do kill -KILL "$pid"; done
+}
+
+is_empty() {
+  if [ -n "$over" ]; then return 0; fi
+  if [ -n "$cgroup" ]; then
+    # What is gone was empty.
+    [ -d "$cgroup" ] || return 0
+    while read -r key value; do [ "$key" = populated ] && return "$value"; done <"$cgroup/cgroup.events"
+    return 1
+  fi
+  # Twice: what was forked while we looked, by a process that we did not see any more, is in the second list.
+  find_members && find_members
+}
+
+# Sets $members; succeeds if there is none. Threads are looked at, as a process whose first thread has ended looks like a
+# zombie. A zombie is dead, and has no environment. Who has nobody left that may be signalled is not dead.
+find_members() {
+  members=
+  if [ -d /proc/self/task ]; then
+    for file in $(
+      grep -lsF "$marker=" /proc/[0-9]*/task/[0-9]*/environ
+      if [ -n "$session" ]; then
+        grep -ls -e ") [^ZX] [0-9]* $session " -e ") [^ZX] [0-9]* [0-9]* $session " /proc/[0-9]*/task/[0-9]*/stat
+      elif [ -n "$job" ]; then
+        list_tree "/proc/$job/task/$job/stat"
+      fi
+    ); do
+      file=${file#/proc/}
+      members="$members ${file%%/*}"
+    done
+  elif [ -n "$job" ]; then
+    case $(kill -0 "${session:+-}$job" 2>&1) in *'o such process'*) ;; *) members=$job ;; esac
+  fi
+  [ -z "$members" ]
+}
+
+# The files in /proc of live processes and of all that descends from them.
+list_tree() {
+  for file in $(grep -ls ') [^ZX] ' "$@"); do
+    echo "$file"
+    file=${file#/proc/}
+    list_tree $(grep -ls ") [^ZX] ${file%%/*} " /proc/[0-9]*/stat)
+  done
+}
+
+# $start: when a process started, in clock ticks since boot; empty if it is not there.
+see_start() {
+  start=
+  [ -r "/proc/$1/stat" ] && read -r stat <"/proc/$1/stat" || return 0
+  # "pid (comm) state ...": comm may hold anything.
+  set -- ${stat##*) }
+  start=${20}
+}
+
+forget_strangers() {
+  see_start "$job"
+  if [ -n "$start" ] && [ "$start" != "$job_start" ]; then job='' session=''; fi
+}
+
+obey() {
+  case $1 in
+    until)
+      look_at_clock
+      # An end that is due is not called off.
+      if [ -z "$until" ] || [ "$now" -lt "$until" ]; then
+        if [ -n "$timer" ]; then kill -KILL "$timer"; fi
+        until=$2
+        end_tree_in_time &
+        timer=$!
+      fi
+      echo "until $2"
+      ;;
+    ticket) ticket=$2 ;;
+    empty) over=1 ;;
+  esac
+}
+
+# Without it a tree would look empty.
+command -v grep >/dev/null || exit 1
+see_start "$job"
+job_start=$start
+echo ready
+while read -r order value; do obey "$order" "$value"; done
+
+end_tree
+if [ -n "$cgroup" ]; then find "$cgroup" -depth -type d -exec rmdir {} +; fi
+if [ -n "$timer" ]; then kill -KILL "$timer"; fi
+if [ -n "$ticket" ]; then exec "$@" "$ticket" </dev/null >/dev/null; fi

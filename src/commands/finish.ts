@@ -1,0 +1,22 @@
+import {Args} from '@oclif/core'
+import {LeashCommand} from '../LeashCommand.ts'
+import {decodeEnding} from '../lib/child/ending.ts'
+import {loadSettings} from '../lib/config/settings.ts'
+import {endHold} from '../lib/core/heldLock.ts'
+import {openStore} from '../openPorts.ts'
+
+/** Started by a guard, when leash has died and the job's tree was seen empty. */
+export default class Finish extends LeashCommand {
+  static override hidden = true
+  static override summary = 'Internal: end at etcd the hold of a leash that died.'
+  static override args = {
+    ticket: Args.string({required: true, ignoreStdin: true, description: 'what the guard was given'}),
+  }
+
+  async run(): Promise<void> {
+    const {args} = await this.parse(Finish)
+    const hold = decodeEnding(args.ticket)
+    const {store, clock} = openStore(loadSettings({}))
+    await endHold(store, clock, hold).finally(() => store.close())
+  }
+}

@@ -1,0 +1,129 @@
+import {accessSync, constants, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync} from 'node:fs'
+import path from 'node:path'
+import {type Containment, signalMembers} from './containment.ts'
+import {liveProcess} from './procfs.ts'
+
+/**
+ * A cgroup v2 of the job's own, below the one that leash is in. What is forked in it stays in it; `cgroup.kill` (Linux 5.14)
+ * ends all of it at once, what is being forked included; `cgroup.events` says whether anything in it is alive, threads
+ * counted and zombies not. A process can leave it only if it may write to another cgroup: root, or an owner of the subtree
+ * that asks systemd to move it.
+ */
+export class Cgroup implements Containment {
+  readonly tier = 'cgroup'
+  readonly directory: string
+  #group: number | undefined
+
+  private constructor(directory: string) {
+    this.directory = directory
+  }
+
+  /**
+   * Makes one.
+   *
+   * @param name its last part; nobody else's
+   * @throws what the file system says, if this user may not, or the kernel has no such thing
+   */
+  static make(name: string): Cgroup {
+    const parent = ownDirectory()
+    const directory = path.join(parent, name)
+    mkdirSync(directory)
+    const cgroup = new Cgroup(directory)
+    try {
+      accessSync(cgroup.#file('cgroup.kill'), constants.W_OK)
+      // To move a process between the two, one must be able to write to both.
+      accessSync(path.join(parent, 'cgroup.procs'), constants.W_OK)
+      return cgroup
+    } catch (error) {
+      cgroup.dispose()
+      throw error
+    }
+  }
+
+  /**
+   * Moves the process in that becomes the job, and with it all that it will fork.
+   *
+   * @param leads whether it leads a process group of its own
+   * @throws what the kernel says
+   */
+  take(job: number, leads: boolean): void {
+    writeFileSync(this.#file('cgroup.procs'), String(job))
+    if (leads) this.#group = job
+  }
+
+  signal(signal: NodeJS.Signals, to: 'tree' | 'group'): void {
+    const members = this.pids()
+      .map((pid) => liveProcess(pid))
+      .filter((live) => typeof live === 'object')
+    signalMembers(members, this.#group, signal, to)
+  }
+
+  kill(): void {
+    this.#ifThere(() => writeFileSync(this.#file('cgroup.kill'), '1'), undefined)
+  }
+
+  isEmpty(): boolean {
+    try {
+      return /^populated 0$/m.test(readFileSync(this.#file('cgroup.events'), 'latin1'))
+    } catch (error) {
+      // Only an empty one can be removed, as the guard does when it has seen it empty.
+      return ['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')
+    }
+  }
+
+  pids(): number[] {
+    return this.#ifThere(() => this.#subtree().flatMap((directory) => processesIn(directory)), [])
+  }
+
+  /** Removes it. What the job left behind in it goes on in leash's own cgroup. */
+  dispose(): void {
+    this.#ifThere(() => {
+      for (const pid of this.pids()) this.#putOut(pid)
+      for (const directory of this.#subtree()) rmdirSync(directory)
+    }, undefined)
+  }
+
+  #putOut(pid: number): void {
+    try {
+      writeFileSync(path.join(path.dirname(this.directory), 'cgroup.procs'), String(pid))
+    } catch {
+      // It has ended by itself.
+    }
+  }
+
+  /** All cgroups in it, which the job may have made, the innermost first, and itself. */
+  #subtree(): string[] {
+    const below = readdirSync(this.directory, {withFileTypes: true, recursive: true})
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => path.join(entry.parentPath, entry.name))
+    return [...below.sort((one, other) => other.length - one.length), this.directory]
+  }
+
+  #file(name: string): string {
+    return path.join(this.directory, name)
+  }
+
+  /** It may be gone, and a removal that fails is nobody's concern. */
+  #ifThere<T>(act: () => T, otherwise: T): T {
+    try {
+      return act()
+    } catch {
+      return otherwise
+    }
+  }
+}
+
+function processesIn(directory: string): number[] {
+  const text = readFileSync(path.join(directory, 'cgroup.procs'), 'latin1')
+  return text.split('\n').filter(Boolean).map(Number)
+}
+
+/** Where the cgroup v2 that we are in is mounted. */
+function ownDirectory(): string {
+  const own = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1]
+  // ID PARENT MAJOR:MINOR ROOT MOUNT-POINT OPTIONS... - TYPE ...; the root is not / where a container sees a part only.
+  const mount = /^\S+ \S+ \S+ (\S+) (\S+) .*- cgroup2 /m.exec(readFileSync('/proc/self/mountinfo', 'utf8'))
+  if (own === undefined || mount === null) throw new Error('there is no cgroup v2 here')
+  const [, root = '/', mountPoint = ''] = mount
+  return path.join(mountPoint, path.relative(root, own))
+}

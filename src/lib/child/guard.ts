@@ -1,0 +1,134 @@
+import {type ChildProcess, spawn} from 'node:child_process'
+import {LeashError} from '../core/errors.ts'
+
+/** What a guard guards, and how. */
+export interface GuardPlan {
+  /** The path of guard.sh, which says what it does and why it may kill what it kills. */
+  script: string
+  /** What makes the clean end at etcd after leash died; gets the ticket as one more argument. */
+  cleanEnd: readonly string[]
+  /** The environment of that; none of the marks of any job is in it. */
+  env: Readonly<Record<string, string>>
+  /** The process that becomes the job. */
+  job: number
+  /** Whether it leads a session of its own. */
+  leads: boolean
+  marker: string
+  /** The directory of its cgroup, if it has one. */
+  cgroup: string | undefined
+}
+
+/**
+ * The guard beside a job: a small process that ends the job's tree when leash cannot, because it was killed or is frozen. It
+ * stands in a session of its own, so that a signal to leash's group, or a Ctrl-Z, leaves it alone.
+ */
+export class Guard {
+  readonly #process: ChildProcess & {pid: number}
+  readonly #died = new AbortController()
+  /** Who waits for which answer. */
+  readonly #waiting = new Map<string, () => void>()
+  readonly #ready: Promise<void>
+  #endedAtBootMs: number | undefined
+  #unread = ''
+
+  private constructor(child: ChildProcess & {pid: number}) {
+    this.#process = child
+    this.#ready = this.#answer('ready')
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#read(text))
+    // It may be dead when it is told something; its end says so.
+    child.stdin?.on('error', () => {})
+    child.once('exit', () => {
+      // Its timer goes with it: the number is not free as long as that is there.
+      this.#killSession()
+      this.#died.abort()
+    })
+  }
+
+  /**
+   * Starts it.
+   *
+   * @throws LeashError `notExecutable` if no process can be started
+   */
+  static async start({script, job, leads, marker, cgroup = '', cleanEnd, env}: GuardPlan): Promise<Guard> {
+    const args = [script, String(job), leads ? String(job) : '', marker, cgroup, ...cleanEnd]
+    const child = spawn('/bin/sh', args, {detached: true, cwd: '/', env, stdio: ['pipe', 'pipe', 'ignore']})
+    if (child.pid === undefined) {
+      const cause = await new Promise<Error>((resolve) => child.once('error', resolve))
+      const message = `the guard, without which no job is started, cannot be started: ${cause.message}`
+      throw new LeashError('notExecutable', message, 'check /bin/sh and the limits of this user', {cause})
+    }
+    return new Guard(child as ChildProcess & {pid: number})
+  }
+
+  /** Aborted when it has died: nobody would end the job if leash died, too. */
+  get died(): AbortSignal {
+    return this.#died.signal
+  }
+
+  /** When it saw the tree empty that it ended because the time was over, in milliseconds of boot time. */
+  get endedAtBootMs(): number | undefined {
+    return this.#endedAtBootMs
+  }
+
+  /** Resolves when it stands. Never if it dies. */
+  get ready(): Promise<void> {
+    return this.#ready
+  }
+
+  /**
+   * From now on it ends the tree at this moment, and no earlier one; 0: now. An end that was due before is not called off.
+   * Resolves when it has answered; never if it dies.
+   */
+  until(bootMs: number): Promise<void> {
+    // Hundredths of a second, as in /proc/uptime. Rounded down: early is safe.
+    const order = `until ${Math.max(0, Math.floor(bootMs / 10))}`
+    const answered = this.#answer(order)
+    this.#tell(order)
+    return answered
+  }
+
+  /** What it has to end at etcd, if leash dies: one word. */
+  ticket(word: string): void {
+    this.#tell(`ticket ${word}`)
+  }
+
+  /** The tree was seen empty: nothing is to be killed any more, whatever comes. */
+  treeEmpty(): void {
+    this.#tell('empty')
+  }
+
+  /** All is done. */
+  dismiss(): void {
+    this.#process.removeAllListeners('exit')
+    if (this.#process.exitCode === null && this.#process.signalCode === null) this.#killSession()
+    this.#process.stdin?.destroy()
+    this.#process.stdout?.destroy()
+  }
+
+  #tell(order: string): void {
+    this.#process.stdin?.write(`${order}\n`)
+  }
+
+  #answer(line: string): Promise<void> {
+    return new Promise((resolve) => this.#waiting.set(line, resolve))
+  }
+
+  #read(text: string): void {
+    const lines = (this.#unread + text).split('\n')
+    this.#unread = lines.pop() ?? ''
+    for (const line of lines) {
+      const [word, value] = line.split(' ')
+      if (word === 'ended') this.#endedAtBootMs ??= Number(value) * 10
+      this.#waiting.get(line)?.()
+      this.#waiting.delete(line)
+    }
+  }
+
+  #killSession(): void {
+    try {
+      process.kill(-this.#process.pid, 'SIGKILL')
+    } catch {
+      // Nobody is left of it.
+    }
+  }
+}

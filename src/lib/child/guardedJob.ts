@@ -1,0 +1,214 @@
+import type {ChildProcess} from 'node:child_process'
+import {randomBytes} from 'node:crypto'
+import {platform} from 'node:os'
+import type {Clock} from '../core/clock.ts'
+import {LeashError} from '../core/errors.ts'
+import type {HeldLock} from '../core/heldLock.ts'
+import {Cgroup} from './cgroup.ts'
+import type {Containment, Tier} from './containment.ts'
+import {Guard, type GuardPlan} from './guard.ts'
+import {encodeEnding} from './ending.ts'
+import {ProcessTree, tierWithoutCgroup} from './processTree.ts'
+import {Interrupted} from './signalInbox.ts'
+import {Stub, type StubCommand} from './stub.ts'
+
+/** What is to run, and how it is kept on the leash. */
+export interface JobPlan extends Omit<StubCommand, 'marker'> {
+  guard: Pick<GuardPlan, 'script' | 'cleanEnd' | 'env'>
+  /** The cgroup made for it, if there is to be one. */
+  cgroup: Cgroup | undefined
+}
+
+/** Names the variables that mark jobs, each job's its own, so that nested runs neither hide nor kill each other's. */
+const markerPrefix = 'LEASH_RUN_'
+
+/** Which containment the user wishes for: the best; a cgroup or nothing; the best without a cgroup. */
+export const containmentWishes = ['auto', 'cgroup', 'group'] as const
+export type ContainmentWish = (typeof containmentWishes)[number]
+
+/**
+ * Makes a cgroup for a job if there is to be one and can be.
+ *
+ * @throws LeashError `config` if it cannot be made and nothing else will do
+ */
+export function makeCgroup(wish: ContainmentWish, required: Tier): Cgroup | undefined {
+  let fault = 'ruled out by --contain group'
+  try {
+    if (wish !== 'group') return Cgroup.make(`leash-${randomBytes(8).toString('hex')}`)
+  } catch (error) {
+    fault = (error as NodeJS.ErrnoException).code ?? String(error)
+  }
+  if (wish === 'cgroup' || required === 'cgroup') {
+    throw new LeashError(
+      'config',
+      `no cgroup can be made for the job (${fault})`,
+      'run as root or in a unit with Delegate=yes, or do without --require-containment and --contain cgroup',
+    )
+  }
+  if (required === 'session' && tierWithoutCgroup !== 'session') {
+    throw new LeashError(
+      'config',
+      'a job that leaves its process group cannot be found without /proc',
+      'do without --require-containment',
+    )
+  }
+  return undefined
+}
+
+/**
+ * What a job would be contained by; nothing of it stays.
+ *
+ * @throws LeashError as `makeCgroup`
+ */
+export function probeContainment(wish: ContainmentWish, required: Tier): Tier {
+  const cgroup = makeCgroup(wish, required)
+  cgroup?.dispose()
+  return cgroup?.tier ?? tierWithoutCgroup
+}
+
+/**
+ * A job that does not run yet: a process that will become it, contained, with a guard beside it. If leash dies at any
+ * step, the process ends: it reads from leash, and so does the guard.
+ */
+export class GuardedJob {
+  readonly containment: Containment
+  readonly guard: Guard
+  readonly #stub: Stub
+  readonly #clock: Clock
+
+  private constructor(stub: Stub, guard: Guard, containment: Containment, clock: Clock) {
+    this.#stub = stub
+    this.guard = guard
+    this.containment = containment
+    this.#clock = clock
+  }
+
+  /**
+   * Starts both.
+   *
+   * @throws LeashError `notExecutable` if that is not possible; the cgroup is gone then
+   */
+  static async prepare({guard, cgroup, ...command}: JobPlan, clock: Clock): Promise<GuardedJob> {
+    const marker = `${markerPrefix}${randomBytes(8).toString('hex')}`
+    let stub: Stub | undefined
+    try {
+      stub = await Stub.start({...command, marker})
+      const {pid} = stub
+      const leads = !command.foreground
+      cgroup?.take(pid, leads)
+      const containment = cgroup ?? new ProcessTree({pid, leads, marker})
+      const env = Object.fromEntries(
+        Object.entries(guard.env).filter(([name]) => !name.startsWith(markerPrefix)),
+      )
+      const plan = {...guard, env, job: pid, leads, marker, cgroup: cgroup?.directory}
+      return new GuardedJob(stub, await Guard.start(plan), containment, clock)
+    } catch (error) {
+      stub?.dismiss()
+      stub?.process.once('exit', () => cgroup?.dispose())
+      throw error
+    }
+  }
+
+  /** The process that becomes the job. */
+  get process(): ChildProcess {
+    return this.#stub.process
+  }
+
+  /**
+   * Arms the guard for this hold, and keeps it informed of each confirmed renewal. Resolves when it has acknowledged both
+   * the job and the first deadline: from then on `go` may be called.
+   *
+   * @throws Interrupted; LeashError `notExecutable` if guard or job-to-be were killed; `LossCause` if the lease was lost
+   */
+  async arm(lock: HeldLock, interrupted: AbortSignal): Promise<void> {
+    const over = new AbortController()
+    const spoiled = new Promise<never>((_, reject) => {
+      const {signal} = over
+      const spoil = (source: AbortSignal, reason: () => unknown): void => {
+        if (source.aborted) reject(reason() as Error)
+        else source.addEventListener('abort', () => reject(reason() as Error), {signal})
+      }
+      spoil(interrupted, () => interrupted.reason)
+      spoil(lock.lost, () => lock.lost.reason)
+      spoil(this.guard.died, () => killedBefore('the guard'))
+      const onExit = (): void => reject(this.#stubEnd() as Error)
+      if (this.#stubEnd() !== undefined) onExit()
+      this.process.once('exit', onExit)
+      signal.addEventListener('abort', () => this.process.off('exit', onExit))
+    })
+    try {
+      await Promise.race([this.#arm(lock), spoiled])
+    } finally {
+      over.abort()
+      spoiled.catch(() => {})
+    }
+  }
+
+  /** The process becomes the command. */
+  go(variables: Readonly<Record<string, string>>): void {
+    this.#stub.go(variables)
+  }
+
+  /** Tells the guard when to end the tree: what the lock's last confirmed renewal says. */
+  extend(lock: HeldLock): Promise<void> {
+    return this.guard.until(this.#guardTimeMs(lock.guardAtMs))
+  }
+
+  /** Has the guard end the tree now, too: leash may stop right here. */
+  endNow(): void {
+    void this.guard.until(0)
+  }
+
+  /** Whether the guard, which had to end the tree, saw it empty only after this moment. */
+  endedAfter(atMs: number): boolean {
+    const {endedAtBootMs} = this.guard
+    return endedAtBootMs !== undefined && endedAtBootMs > this.#guardTimeMs(atMs)
+  }
+
+  /** The tree was seen empty, or what is left of it is to go on: nothing is killed from now on. */
+  treeEmpty(): void {
+    this.guard.treeEmpty()
+    this.containment.dispose()
+  }
+
+  /** Ends the process that has not become the job. */
+  async discard(): Promise<void> {
+    const {process: waiting} = this
+    this.#stub.dismiss()
+    if (waiting.exitCode === null && waiting.signalCode === null) {
+      await new Promise((resolve) => waiting.once('exit', resolve))
+    }
+    this.treeEmpty()
+  }
+
+  async #arm(lock: HeldLock): Promise<void> {
+    await this.guard.ready
+    const {ending} = lock
+    if (ending !== undefined) this.guard.ticket(encodeEnding(ending))
+    await this.extend(lock)
+    lock.onConfirmed(() => void this.extend(lock))
+  }
+
+  /** The guard's clock: boot time, or where there is no /proc/uptime to read it from, the time since the epoch. */
+  #guardTimeMs(atMs: number): number {
+    const clock = this.#clock
+    return platform() === 'linux' ? clock.bootMsAt(atMs) : clock.wallMs() + atMs - clock.elapsedMs()
+  }
+
+  /** Why the process ended before it was to become the job; undefined if it did not. */
+  #stubEnd(): Error | undefined {
+    const {exitCode, signalCode} = this.process
+    if (exitCode === null && signalCode === null) return undefined
+    // A terminal signals all of its foreground.
+    if (signalCode !== null && signalCode !== 'SIGKILL') return new Interrupted(signalCode)
+    return killedBefore('the process that was to become the job')
+  }
+}
+
+function killedBefore(who: string): LeashError {
+  return new LeashError(
+    'notExecutable',
+    `${who} was killed before the job could start`,
+    'find out who did it',
+  )
+}

@@ -1,0 +1,135 @@
+import {type ChildProcess, spawn} from 'node:child_process'
+import {accessSync, constants} from 'node:fs'
+import {LeashError} from '../core/errors.ts'
+import type {Inheritance} from './inheritance.ts'
+
+/** What a stub becomes. */
+export interface StubCommand {
+  argv: readonly [string, ...string[]]
+  /** What the job is to inherit from whoever started leash. */
+  inheritance: Inheritance
+  /** The name of the variable that marks the job's processes. */
+  marker: string
+  /** Stay in leash's session and process group, which the terminal is for. */
+  foreground: boolean
+}
+
+/** A shell can name only these in a redirection. */
+const digits = [3, 4, 5, 6, 7, 8, 9]
+/** From 32 on they are real-time signals, which shells cannot ignore. */
+const lastIgnorable = 31
+const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/
+
+/**
+ * A process that waits to become the command: a shell that reads what it is to do from its stdin. It ends when leash does.
+ * So there is something to contain, and to guard, before the command can have forked anything.
+ *
+ * What Node takes from its children is given back by it: ignored signals, the limit of open files, variables that are not
+ * UTF-8; descriptors above 2 go through Node under their own numbers.
+ */
+export class Stub {
+  readonly process: ChildProcess & {pid: number}
+  readonly #command: StubCommand
+  /** Where the user's stdin waits. */
+  readonly #stdinAt: number
+
+  private constructor(child: ChildProcess & {pid: number}, command: StubCommand, stdinAt: number) {
+    this.process = child
+    this.#command = command
+    this.#stdinAt = stdinAt
+  }
+
+  /**
+   * Starts it.
+   *
+   * @throws LeashError `notExecutable` if no process can be started
+   */
+  static async start(command: StubCommand): Promise<Stub> {
+    const {argv, inheritance, marker, foreground} = command
+    const {descriptors} = inheritance
+    const stdinAt = digits.find((digit) => !descriptors.includes(digit))
+    if (stdinAt === undefined) throw cannotStart('the descriptors 3 to 9 are all open', 'close one of them')
+    const stdio: ('pipe' | 'ignore' | number)[] = ['pipe', 1, 2]
+    for (const descriptor of descriptors) stdio[descriptor] = descriptor
+    stdio[stdinAt] = 0
+    // `LEASH_LOCKS` of an outer run that holds several would speak of other locks than ours.
+    const {LEASH_LOCKS: _outer, ...env} = inheritance.env
+    const [shell, ...options] = shellFor(env)
+    try {
+      const child = spawn(shell, [...options, '-s', '--', ...argv], {
+        detached: !foreground,
+        env: {...env, [marker]: '1'},
+        stdio: Array.from(stdio, (entry) => entry ?? 'ignore'),
+      })
+      if (child.pid === undefined) await new Promise((_, reject) => child.once('error', reject))
+      // It may be dead when it is told something; its end says so.
+      child.stdin?.on('error', () => {})
+      return new Stub(child as ChildProcess & {pid: number}, command, stdinAt)
+    } catch (error) {
+      // Node throws some faults (E2BIG: arguments and environment are too long) and emits the others.
+      const {code, message} = error as NodeJS.ErrnoException
+      throw cannotStart(
+        code ?? message,
+        'check the length of its arguments and the limits of this user',
+        error,
+      )
+    }
+  }
+
+  get pid(): number {
+    return this.process.pid
+  }
+
+  /** Lets it become the command, with more variables. If it cannot, it says so on stderr and ends with 126 or 127, as a shell does. */
+  go(variables: Readonly<Record<string, string>>): void {
+    const {ignoredSignals, openFiles, env, rawEnv} = this.#command.inheritance
+    const ignored = ignoredSignals.filter((signal) => signal <= lastIgnorable)
+    const script: (string | Buffer)[] = [
+      ...(ignored.length > 0 ? [`trap '' ${ignored.join(' ')}\n`] : []),
+      ...(openFiles === undefined ? [] : [`ulimit -Sn ${openFiles}\n`]),
+      // A shell sets it by itself.
+      env['PWD'] === undefined ? 'unset PWD\n' : assignment('PWD', env['PWD']),
+      ...[...rawEnv].map(([name, value]) => assignment(name, value)),
+      ...Object.entries(variables).map(([name, value]) => assignment(name, value)),
+      `exec "$@" <&${this.#stdinAt} ${this.#stdinAt}<&-\n`,
+    ]
+    this.process.stdin?.end(Buffer.concat(script.map((line) => Buffer.from(line))))
+  }
+
+  /** Lets it end without having become anything. */
+  dismiss(): void {
+    this.process.kill('SIGKILL')
+    this.process.stdin?.destroy()
+  }
+}
+
+/** Quoted for a shell, byte by byte. */
+function assignment(name: string, value: string | Buffer): string | Buffer {
+  const text = Buffer.from(value)
+    .toString('latin1')
+    .replaceAll("'", String.raw`'\''`)
+  return Buffer.from(`export ${name}='${text}'\n`, 'latin1')
+}
+
+/**
+ * The shell that waits. Most drop variables whose names are no identifiers when they exec something (`export -f`'s
+ * functions, `spring.profiles.active`); bash keeps them. Its POSIX mode keeps functions from standing in for `exec`.
+ */
+function shellFor(env: Readonly<Record<string, string>>): readonly [string, ...string[]] {
+  if (Object.keys(env).every((name) => identifier.test(name))) return ['/bin/sh']
+  const bash = ['/bin/bash', '/usr/bin/bash', '/usr/local/bin/bash'].find((file) => isExecutable(file))
+  return bash === undefined ? ['/bin/sh'] : [bash, '--posix']
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function cannotStart(reason: string, wayOut: string, cause?: unknown): LeashError {
+  return new LeashError('notExecutable', `the command cannot be started: ${reason}`, wayOut, {cause})
+}
