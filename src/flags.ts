@@ -68,29 +68,26 @@ export const childFlags = {
   }),
   leftovers: Flags.option({
     options: leftoverPolicies,
-    summary: 'processes that the job leaves: kill, wait or leave [kill]',
+    summary: 'kill, wait or leave what it leaves behind [kill]',
     helpValue: 'HOW',
     helpGroup: 'JOB',
-    default: 'kill',
   })(),
   foreground: Flags.boolean({
-    summary: 'share the terminal with the job [if stdin is one]',
+    summary: 'leave it the terminal [if stdin is one]',
     allowNo: true,
     helpGroup: 'JOB',
   }),
   contain: Flags.option({
     options: containmentWishes,
-    summary: 'hold it by a cgroup, group, or the best [auto]',
+    summary: 'by cgroup, by group, or the best of them [auto]',
     helpValue: 'HOW',
     helpGroup: 'JOB',
-    default: 'auto',
   })(),
   'require-containment': Flags.option({
     options: tiers,
-    summary: 'refuse to start below cgroup, session or group',
+    summary: 'refuse below cgroup, session or group [group]',
     helpValue: 'TIER',
     helpGroup: 'JOB',
-    default: 'group',
   })(),
   'lost-exit-code': Flags.integer({
     summary: 'status when the lease was lost [79]',

@@ -16,10 +16,10 @@ import {packageRoot} from './packageRoot.ts'
 /** The flags of `run` that say what to run under which lock. */
 export type RunFlags = LockFlags & {
   signal?: string | undefined
-  leftovers: LeftoverPolicy
+  leftovers?: LeftoverPolicy | undefined
   foreground?: boolean | undefined
-  contain: ContainmentWish
-  'require-containment': Tier
+  contain?: ContainmentWish | undefined
+  'require-containment'?: Tier | undefined
 }
 
 const stdin = 0
@@ -55,8 +55,8 @@ export function runRequest(
       foreground: flags.foreground ?? isatty(stdin),
       guard: guardProgram(settings, inheritance),
     },
-    containment: {wish: flags.contain, required: flags['require-containment']},
-    ending: {stopSignal, leftovers: flags.leftovers},
+    containment: {wish: flags.contain ?? 'auto', required: flags['require-containment'] ?? 'group'},
+    ending: {stopSignal, leftovers: flags.leftovers ?? 'kill'},
   }
 }
 

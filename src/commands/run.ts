@@ -65,7 +65,7 @@ export default class Run extends LeashCommand {
     }
     const {ports, close} = openPorts(settings, request.lock.keys.name, this.speaker)
     const outcome = await runUnderLock(request, ports, signals).finally(close)
-    const message = runMessage(outcome, isTerminal() || flags.verbose, flags.leftovers)
+    const message = runMessage(outcome, isTerminal() || flags.verbose, request.ending.leftovers)
     if (message !== undefined) this.speaker.warn(message)
     const status = runStatus(outcome, {conflict: flags['conflict-exit-code'], lost: flags['lost-exit-code']})
     this.end(status, runReport(request.lock.keys.name, outcome, status))

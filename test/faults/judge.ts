@@ -1,13 +1,14 @@
 /** What must be true of every round, whatever struck it, and the numbers that say by how much. */
-import {until, WaitedInVain} from '../support/wait.ts'
 import type {Exit, Job} from '../support/Job.ts'
-import {ownStatus, type Fault} from './faults.ts'
-import type {Round} from './round.ts'
+import {cleanUpMs, type Fault} from './Fault.ts'
+import {noteWhatIsLeft} from './leftovers.ts'
+import {ownStatus, type Round} from './round.ts'
+import {checkInto, emptyVerdict, type Verdict} from './verdict.ts'
 
 const lostStatus = 79
 
-/** Below the settling time of the next holder, so that an early deletion costs no overlap. */
-const deletionToEmptyLimitMs = 300
+/** Below the settling time of the next holder, so that an early deletion costs no overlap; and with a killed leash, at once. */
+const toEmptyLimitMs = 300
 
 /** At this TTL and above, in rounds run singly, margins are those that users get. */
 const fullMarginTtlMs = 10_000
@@ -16,55 +17,23 @@ const fullMarginMs = 250
 /** After a proper release, with etcd in reach: longer than any retry that leash may be pausing for. */
 const handOverLimitMs = 3000
 
-export interface Verdict {
-  overlaps: number
-  /** etcd's earliest possible deletion of the ticket, minus the end of the tree. Absent where the lease was not lost by time. */
-  marginMs: number | undefined
-  /** The end of the tree minus the ticket's deletion, where that came first. */
-  deletionToEmptyMs: number | undefined
-  /** From a proper release, or the end of the fault, to the waiter's start. */
-  handOverMs: number | undefined
-  wrongStatuses: number
-  leftovers: number
-  /** For people, one paragraph each. */
-  problems: string[]
-}
-
-export const emptyVerdict = (): Verdict => ({
-  overlaps: 0,
-  marginMs: undefined,
-  deletionToEmptyMs: undefined,
-  handOverMs: undefined,
-  wrongStatuses: 0,
-  leftovers: 0,
-  problems: [],
-})
-
-/** How long after the last end something may still be there. */
-export const cleanUpMs = ({strikesEtcd}: Fault, ttlMs: number): number =>
-  strikesEtcd ? 2 * ttlMs + 10_000 : ttlMs + 1000
+/** After the kill of leash: the guard has to start Node for the clean end, with many others beside it. Far below the long TTL. */
+const killToHandOverLimitMs = 5000
 
 /** Sees a round to its end after the fault: the holder's, then the waiter's turn, then what is left. */
 export const judge = async (fault: Fault, round: Round): Promise<Verdict> => {
   const verdict = emptyVerdict()
-  const expectation = async (check: () => Promise<void>): Promise<void> => {
-    try {
-      await check()
-    } catch (error) {
-      verdict.wrongStatuses++
-      verdict.problems.push(error instanceof Error ? error.message : String(error))
-    }
-  }
-  await expectation(() => holderEnds(fault, round, verdict))
-  await expectation(() => waiterTakesOver(fault, round, verdict))
-  await expectation(async () => void (await Promise.all(round.cuts.map((cut) => cut.done(0)))))
+  const check = checkInto(verdict)
+  await check(() => holderEnds(fault, round, verdict))
+  await check(() => waiterTakesOver(fault, round, verdict))
+  await check(() => everybodySaysTheTier(fault, round, verdict))
+  await check(async () => void (await Promise.all(round.cuts.map((cut) => cut.done(0)))))
   await measure(fault, round, verdict)
-  await nothingIsLeft(fault, round, verdict)
-  if (verdict.problems.length > 0) verdict.problems.push(round.story())
+  await noteWhatIsLeft(fault, round, verdict)
   return verdict
 }
 
-const mustBe = (what: string, seen: unknown, expected: unknown): void => {
+export const mustBe = (what: string, seen: unknown, expected: unknown): void => {
   if (seen !== expected) throw new Error(`${what} is ${String(seen)}, not ${String(expected)}`)
 }
 
@@ -73,7 +42,11 @@ const endedByItself = ({oracle}: Round, job: Job): boolean =>
   oracle.notes().some(({name, event}) => name === job.name && event === 'ended')
 
 /** Tells the job to end with a status, unless it has been ended already; answers how leash itself ended then. */
-const endOf = async (round: Round, job: Job, own: number): Promise<Exit['status'] | Exit['signal']> => {
+export const endOf = async (
+  round: Round,
+  job: Job,
+  own: number,
+): Promise<Exit['status'] | Exit['signal']> => {
   if (job.emptyAtMs === undefined) job.tellToExit(own)
   const {status, signal, atMs} = await job.exited(round.ttlMs + 10_000)
   round.note(`${job.name}: leash ended with ${status ?? signal}`, atMs)
@@ -81,20 +54,22 @@ const endOf = async (round: Round, job: Job, own: number): Promise<Exit['status'
 }
 
 const holderEnds = async ({holder: fate}: Fault, round: Round, verdict: Verdict): Promise<void> => {
-  if (fate === 'lost' && round.holder.emptyAtMs === undefined)
-    verdict.problems.push('the holder was not ended')
+  const mustBeEnded = fate === 'lost' || fate === 'killed'
+  if (mustBeEnded && round.holder.emptyAtMs === undefined) verdict.problems.push('the holder was not ended')
   const status = await endOf(round, round.holder, ownStatus)
   const lost = fate === 'lost' || (fate === 'either' && !endedByItself(round, round.holder))
-  mustBe("the holder's status", status, lost ? lostStatus : ownStatus)
+  const expected = fate === 'killed' ? 'SIGKILL' : lost ? lostStatus : ownStatus
+  mustBe("the holder's status", status, expected)
 }
 
 const waiterTakesOver = async (fault: Fault, round: Round, verdict: Verdict): Promise<void> => {
-  const {waiter, ttlMs, ticket, stage} = round
+  const {waiter, ttlMs, ticket, stage, killedAtMs} = round
   const {atMs} = await waiter.running(cleanUpMs(fault, ttlMs) + 4000)
   const couldAtMs = Math.max(round.faultOverAtMs, stage.tickets.deletedAtMs(ticket.key) ?? 0)
-  if (fault.holder === 'kept') {
-    verdict.handOverMs = atMs - couldAtMs
-    if (verdict.handOverMs > handOverLimitMs) verdict.problems.push('the waiter started late')
+  if (fault.holder === 'kept' || fault.ticketGoes === 'at once') {
+    verdict.handOverMs = atMs - (killedAtMs ?? couldAtMs)
+    const limitMs = killedAtMs === undefined ? handOverLimitMs : killToHandOverLimitMs
+    if (verdict.handOverMs > limitMs) verdict.problems.push('the waiter started late')
   }
   const status = await endOf(round, waiter, 0)
   // While the fault goes on, a waiter that has taken over is a holder like any other.
@@ -102,50 +77,64 @@ const waiterTakesOver = async (fault: Fault, round: Round, verdict: Verdict): Pr
   mustBe("the waiter's status", status, lost ? lostStatus : 0)
 }
 
-const measure = async ({againstCausality}: Fault, round: Round, verdict: Verdict): Promise<void> => {
-  const {holder, oracle, stage, ticket, ttlMs} = round
+/** Who was killed says nothing, and started nothing if it was still waiting. */
+const everybodySaysTheTier = (fault: Fault, round: Round, verdict: Verdict): void => {
+  const {holder, waiter, killedWaiters, character} = round
+  for (const job of killedWaiters)
+    if (job.hasStarted) verdict.problems.push(`${job.name} was killed in the queue, and its job started`)
+  if (fault.holder !== 'killed') mustSayTier(holder, round)
+  mustSayTier(waiter, round)
+  verdict.tiers[character.tier]++
+}
+
+/** In its status file: leash has used the containment that it was to use. */
+export const mustSayTier = (job: Job, {character}: Round): void => {
+  const {containment} = (job.status() ?? {}) as {containment?: unknown}
+  mustBe(`what contained the ${job.name}'s job`, containment, character.tier)
+}
+
+const measure = async (fault: Fault, round: Round, verdict: Verdict): Promise<void> => {
+  const {holder, stage, ticket, ttlMs, killedAtMs} = round
+  countOverlaps(round, verdict)
+  const {emptyAtMs} = holder
+  if (emptyAtMs === undefined || endedByItself(round, holder)) return
+  const expiresNotBeforeMs = stage.ledger.expiresNotBeforeMs(ticket.lease) ?? -Infinity
+  round.note("etcd could expire the holder's lease from here on", expiresNotBeforeMs)
+  if (killedAtMs !== undefined) noteKill(verdict, killedAtMs, emptyAtMs)
+  const deletedAtMs = round.deletedByUsAtMs ?? (await stage.tickets.deleted(ticket.key, 2 * ttlMs + 10_000))
+  if (fault.ticketGoes === 'at once' && deletedAtMs >= expiresNotBeforeMs)
+    verdict.problems.push('the ticket went only with its lease')
+  if (fault.ticketGoes === 'in time' && deletedAtMs < expiresNotBeforeMs)
+    verdict.problems.push('the ticket went before its lease could end')
+  if (fault.againstCausality && deletedAtMs < emptyAtMs) {
+    verdict.deletionToEmptyMs = emptyAtMs - deletedAtMs
+    if (verdict.deletionToEmptyMs > toEmptyLimitMs)
+      verdict.problems.push('the tree ended too long after the deletion')
+    return
+  }
+  // After the tree's end leash itself may delete its ticket; before, only etcd can have done it.
+  verdict.marginMs = (deletedAtMs < emptyAtMs ? deletedAtMs : expiresNotBeforeMs) - emptyAtMs
+  if (verdict.marginMs < neededMarginMs(fault, ttlMs))
+    verdict.problems.push(`a margin of ${verdict.marginMs.toFixed(1)} ms`)
+}
+
+export const noteKill = (verdict: Verdict, killedAtMs: number, emptyAtMs: number): void => {
+  const tookMs = emptyAtMs - killedAtMs
+  verdict.killToEmptyMs = [tookMs]
+  if (tookMs > toEmptyLimitMs) verdict.problems.push('the tree ended too long after leash was killed')
+}
+
+export const countOverlaps = ({oracle}: Round, verdict: Verdict): void => {
   const violations = oracle.violations()
   verdict.overlaps = violations.length
   for (const {name, atMs} of violations) {
     const end = oracle.notes().find((note) => note.name === name && note.event === 'overlap-ended')
     verdict.problems.push(`OVERLAP of ${end ? `${(end.atMs - atMs).toFixed(1)} ms` : 'unknown length'}`)
   }
-  const {emptyAtMs} = holder
-  if (emptyAtMs === undefined || endedByItself(round, holder)) return
-  const expiresNotBeforeMs = stage.ledger.expiresNotBeforeMs(ticket.lease) ?? -Infinity
-  round.note("etcd could expire the holder's lease from here on", expiresNotBeforeMs)
-  const deletedAtMs = round.deletedByUsAtMs ?? (await stage.tickets.deleted(ticket.key, 2 * ttlMs + 10_000))
-  if (againstCausality && deletedAtMs < emptyAtMs) {
-    verdict.deletionToEmptyMs = emptyAtMs - deletedAtMs
-    if (verdict.deletionToEmptyMs > deletionToEmptyLimitMs)
-      verdict.problems.push('the tree ended too long after the deletion')
-    return
-  }
-  // After the tree's end leash itself may delete its ticket; before, only etcd can have done it.
-  verdict.marginMs = (deletedAtMs < emptyAtMs ? deletedAtMs : expiresNotBeforeMs) - emptyAtMs
-  const neededMs = ttlMs >= fullMarginTtlMs ? fullMarginMs : 0
-  if (verdict.marginMs < neededMs) verdict.problems.push(`a margin of ${verdict.marginMs.toFixed(1)} ms`)
 }
 
-/** No key of this round, no process of either leash. Leases are looked for when all rounds of the stage have ended. */
-const nothingIsLeft = async (
-  fault: Fault,
-  {holder, waiter, stage, prefix, ttlMs}: Round,
-  verdict: Verdict,
-): Promise<void> => {
-  let left: string[] = []
-  const gone = async (): Promise<boolean> => {
-    const processes = [...holder.processes(), ...waiter.processes()].map(
-      ({pid, command}) => `process ${pid}: ${command}`,
-    )
-    left = [...processes, ...(await stage.keys(prefix))]
-    return left.length === 0
-  }
-  try {
-    await until('nothing to be left', gone, {withinMs: cleanUpMs(fault, ttlMs), everyMs: 100})
-  } catch (error) {
-    if (!(error instanceof WaitedInVain)) throw error
-    verdict.leftovers = left.length
-    verdict.problems.push(`left after ${cleanUpMs(fault, ttlMs)} ms: ${left.join(', ')}`)
-  }
+/** The guard acts before KILL would be due: that is 1 % of the TTL and the kill margin before its end. */
+const neededMarginMs = ({byGuard}: Fault, ttlMs: number): number => {
+  if (byGuard) return 0.01 * ttlMs + Math.max(250, 0.025 * ttlMs)
+  return ttlMs >= fullMarginTtlMs ? fullMarginMs : 0
 }

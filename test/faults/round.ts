@@ -2,23 +2,21 @@ import {Belongings} from '../support/Belongings.ts'
 import type {KeyEvent} from '../support/etcdGateway.ts'
 import type {Cut} from '../support/GrpcProxy.ts'
 import {Job, type JobOptions} from '../support/Job.ts'
-import {Oracle, type FixtureMode, type Running} from '../support/oracle.ts'
+import {Oracle, type Running} from '../support/oracle.ts'
+import type {Found} from '../support/processes.ts'
 import {nowMs} from '../support/wait.ts'
+import type {Character} from './characters.ts'
 import {Link, rootPrefix, type Stage} from './stage.ts'
 
-/** Children that are hard to end, in turn. */
-const characters: readonly (readonly FixtureMode[])[] = [
-  [],
-  ['ignore-term'],
-  ['fork'],
-  ['ignore-term', 'fork'],
-]
+/** What the holder's job ends with when it is told to end by itself: no status of leash's own. */
+export const ownStatus = 5
 
 interface Place {
   readonly stage: Stage
   readonly ttlMs: number
-  /** Among all rounds of its fault: chooses the variant of the fault and the character of the child. */
+  /** Among all rounds of its fault: chooses the variant of the fault. */
   readonly index: number
+  readonly character: Character
   /** What is tested, if not the built leash. */
   readonly program: readonly string[] | undefined
 }
@@ -28,17 +26,25 @@ export class Round implements AsyncDisposable {
   readonly stage: Stage
   readonly ttlMs: number
   readonly index: number
+  readonly character: Character
   readonly prefix: string
   readonly oracle: Oracle
   readonly holderLink: Link
   readonly waiterLink: Link
   /** Answers that must have been lost by the end of the round. */
   readonly cuts: Cut[] = []
+  /** What the fault needs of the holder. */
+  holderOptions: Pick<JobOptions, 'env' | 'flags'> = {}
   /** Set when the fault itself ends the holder's lease or ticket: just before. */
   deletedByUsAtMs: number | undefined
+  /** Set when the fault kills the holder's leash: just before. */
+  killedAtMs: number | undefined
+  /** What a fault killed in the queue. */
+  readonly killedWaiters: Job[] = []
   readonly #belongings: Belongings
   readonly #program: Pick<JobOptions, 'program'>
   readonly #startedAtMs = nowMs()
+  readonly #jobs: Job[] = []
   readonly #moments: {readonly atMs: number; readonly text: string}[] = []
   #faultOverAtMs = 0
   #holder: {readonly job: Job; readonly ticket: Running} | undefined
@@ -48,6 +54,7 @@ export class Round implements AsyncDisposable {
     this.stage = place.stage
     this.ttlMs = place.ttlMs
     this.index = place.index
+    this.character = place.character
     this.prefix = `${rootPrefix}${place.index}/`
     this.#belongings = belongings
     this.#program = place.program ? {program: place.program} : {}
@@ -67,11 +74,27 @@ export class Round implements AsyncDisposable {
 
   /** Starts the holder, and when its job runs, the waiter. Resolves when the waiter stands in the queue. */
   async begin(): Promise<void> {
-    const holder = this.#start('holder', this.holderLink)
+    const holder = this.start('holder', this.holderLink, {...this.holderOptions, modes: this.character.modes})
     this.#holder = {job: holder, ticket: await holder.running(this.ttlMs + 10_000)}
-    const waiter = this.#start('waiter', this.waiterLink)
-    const ticket = await this.nextTicket(waiter)
-    this.#waiter = {job: waiter, ticket}
+    await this.enqueue('waiter')
+  }
+
+  /** Starts a leash of this round, for its one lock. */
+  start(name: string, link: Link, {flags = [], ...more}: Partial<JobOptions> = {}): Job {
+    const job = Job.start({
+      ...{name, lock: 'job', prefix: this.prefix, ttl: `${this.ttlMs}ms`, ...this.#program, ...more},
+      flags: ['--contain', this.character.contain, ...flags],
+      oracle: this.oracle,
+      endpoints: link.endpoints,
+    })
+    this.#jobs.push(job)
+    return this.#belongings.add(job)
+  }
+
+  /** Starts a waiter, the only one from now on. Resolves when it stands in the queue. */
+  async enqueue(name: string): Promise<void> {
+    const job = this.start(name, this.waiterLink)
+    this.#waiter = {job, ticket: await this.nextTicket(job)}
   }
 
   /** The ticket that the waiter puts next. */
@@ -102,6 +125,34 @@ export class Round implements AsyncDisposable {
     return this.ticket
   }
 
+  /** Kills the holder's leash, or its whole process group, and notes the moment. */
+  killHolder(whom: 'leash' | 'group' = 'leash'): void {
+    const {holder} = this
+    this.killedAtMs = nowMs()
+    if (whom === 'group') holder.killGroup('SIGKILL')
+    else holder.kill('SIGKILL')
+    this.note('holder: leash killed', this.killedAtMs)
+  }
+
+  /** Kills the waiter's leash, and another one queues behind. */
+  async killWaiter(): Promise<void> {
+    const {waiter} = this
+    this.killedWaiters.push(waiter)
+    this.note('waiter: leash killed')
+    waiter.kill('SIGKILL')
+    await this.enqueue(`successor ${this.killedWaiters.length}`)
+  }
+
+  /** The cgroups that its leashes have made and not removed yet. */
+  cgroups(): string[] {
+    return this.#jobs.flatMap((job) => job.cgroups())
+  }
+
+  /** All live processes of all jobs. */
+  processes(): Found[] {
+    return this.#jobs.flatMap((job) => job.processes())
+  }
+
   /** The waiter's first. */
   get waiterTicket(): KeyEvent {
     return this.#begun(this.#waiter).ticket
@@ -130,24 +181,18 @@ export class Round implements AsyncDisposable {
         .filter(({key}) => key.startsWith(this.prefix))
         .map(({atMs, type, key}) => ({atMs, text: `etcd: ${type} ${key}`})),
       ...this.#moments,
-      ...[this.#holder?.job, this.#waiter?.job].flatMap((job) =>
-        job?.emptyAtMs === undefined ? [] : [{atMs: job.emptyAtMs, text: `${job.name}: tree empty`}],
+      ...this.#jobs.flatMap((job) =>
+        job.emptyAtMs === undefined ? [] : [{atMs: job.emptyAtMs, text: `${job.name}: tree empty`}],
       ),
     ]
     const lines = seen
       .sort((one, other) => one.atMs - other.atMs)
       .map(({atMs, text}) => `  ${at(atMs)}  ${text}`)
-    return [...lines, this.#holder?.job.describe(), this.#waiter?.job.describe()].join('\n')
+    return [...lines, ...this.#jobs.map((job) => job.describe())].join('\n')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#belongings[Symbol.asyncDispose]()
-  }
-
-  #start(name: 'holder' | 'waiter', link: Link): Job {
-    const modes = name === 'holder' ? (characters[this.index % characters.length] ?? []) : []
-    const options = {name, modes, lock: 'job', prefix: this.prefix, ttl: `${this.ttlMs}ms`, ...this.#program}
-    return this.#belongings.add(Job.start({...options, oracle: this.oracle, endpoints: link.endpoints}))
   }
 
   #begun<T>(part: T | undefined): T {

@@ -1,8 +1,12 @@
-import {nowMs, pause, until, WaitedInVain} from '../support/wait.ts'
-import type {Fault} from './faults.ts'
-import {cleanUpMs, emptyVerdict, judge, type Verdict} from './judge.ts'
+import {nowMs, pause} from '../support/wait.ts'
+import {characterOf} from './characters.ts'
+import type {Fault} from './Fault.ts'
+import {faults} from './faults.ts'
+import {judge} from './judge.ts'
+import {leftOfStage} from './leftovers.ts'
 import {Round} from './round.ts'
 import {Stage} from './stage.ts'
+import {emptyVerdict, together, type Verdict} from './verdict.ts'
 
 export interface Plan {
   readonly rounds: number
@@ -22,21 +26,8 @@ export interface Row {
   readonly verdict: Verdict
 }
 
-const smaller = (one: number | undefined, other: number | undefined) =>
-  one === undefined ? other : Math.min(one, other ?? one)
-const larger = (one: number | undefined, other: number | undefined) =>
-  one === undefined ? other : Math.max(one, other ?? one)
-
-/** The worst of both in each respect. */
-const together = (one: Verdict, other: Verdict): Verdict => ({
-  overlaps: one.overlaps + other.overlaps,
-  marginMs: smaller(one.marginMs, other.marginMs),
-  deletionToEmptyMs: larger(one.deletionToEmptyMs, other.deletionToEmptyMs),
-  handOverMs: larger(one.handOverMs, other.handOverMs),
-  wrongStatuses: one.wrongStatuses + other.wrongStatuses,
-  leftovers: one.leftovers + other.leftovers,
-  problems: [...one.problems, ...other.problems],
-})
+/** Of a longer lease only the beginning is struck, so that a round does not take minutes. */
+const longestIntervalMs = 10_000
 
 /** So many rounds of one fault, on a new etcd for each batch, of both versions in turn. */
 export const runFault = async (fault: Fault, plan: Plan): Promise<Row> => {
@@ -58,23 +49,19 @@ const runBatch = async (
   fault: Fault,
   stage: Stage,
   indices: readonly number[],
-  {ttlMs, program, onStory}: Plan,
+  {program, onStory, ...plan}: Plan,
 ): Promise<Verdict> => {
-  const rounds = await Promise.all(indices.map((index) => Round.set({stage, index, ttlMs, program})))
+  const ttlMs = fault.ttlMs ?? plan.ttlMs
+  const rounds = await Promise.all(
+    indices.map((index) => Round.set({stage, index, character: characterFor(fault, index), ttlMs, program})),
+  )
   try {
-    for (const round of rounds) fault.prepare?.(round)
-    await Promise.all(rounds.map((round) => round.begin()))
-    // The fault may strike at any point between two renewals.
-    await pause((Math.random() * ttlMs) / 4)
-    for (const round of rounds) round.note(`fault: ${fault.name}`)
-    await fault.strike?.(stage, rounds)
-    if (fault.holder === 'lost')
-      await Promise.all(rounds.map((round) => round.holder.treeEmpty(ttlMs + 3000).catch(() => undefined)))
-    await fault.recover?.(stage, rounds)
-    for (const round of rounds) round.noteFaultOver()
-    const verdicts = await Promise.all(rounds.map((round) => judge(fault, round)))
+    const {course} = fault
+    const verdicts = course
+      ? await Promise.all(rounds.map((round) => course(fault, round)))
+      : await runTogether(fault, stage, rounds)
     for (const round of rounds) onStory?.(round.story())
-    return [...verdicts, await noLeaseIsLeft(fault, stage, ttlMs)].reduce(together)
+    return [...verdicts, await leftOfStage(fault, stage, ttlMs)].reduce(together)
   } catch (error) {
     // A round that did not come about: a fault of leash or of this suite, and in any case not a pass.
     return {...emptyVerdict(), wrongStatuses: 1, problems: [describe(error)]}
@@ -83,26 +70,27 @@ const runBatch = async (
   }
 }
 
+/** Also the first rounds of all faults meet all characters. */
+const characterFor = (fault: Fault, index: number) => characterOf(faults.indexOf(fault) + 1 + index)
+
+const runTogether = async (fault: Fault, stage: Stage, rounds: readonly Round[]): Promise<Verdict[]> => {
+  for (const round of rounds) fault.prepare?.(round)
+  await Promise.all(rounds.map((round) => round.begin()))
+  const ttlMs = Math.max(...rounds.map((round) => round.ttlMs))
+  // The fault may strike at any point between two renewals.
+  await pause((Math.random() * Math.min(ttlMs, longestIntervalMs)) / 4)
+  for (const round of rounds) round.note(`fault: ${fault.name}`)
+  await fault.strike?.(stage, rounds)
+  if (fault.holder === 'lost' || fault.holder === 'killed')
+    await Promise.all(rounds.map((round) => round.holder.treeEmpty(ttlMs + 3000).catch(() => undefined)))
+  await fault.recover?.(stage, rounds)
+  for (const round of rounds) round.noteFaultOver()
+  return Promise.all(rounds.map((round) => judge(fault, round)))
+}
+
 const describe = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error)
   return error.cause === undefined
     ? (error.stack ?? error.message)
     : `${error.message}\n${describe(error.cause)}`
-}
-
-const noLeaseIsLeft = async (fault: Fault, stage: Stage, ttlMs: number): Promise<Verdict> => {
-  const withinMs = cleanUpMs(fault, ttlMs)
-  let left: string[] = []
-  const gone = async () => (left = await stage.leases()).length === 0
-  try {
-    await until('no lease to be left', gone, {withinMs, everyMs: 100})
-    return emptyVerdict()
-  } catch (error) {
-    if (!(error instanceof WaitedInVain)) throw error
-    return {
-      ...emptyVerdict(),
-      leftovers: left.length,
-      problems: [`leases left after ${withinMs} ms: ${left.join(', ')}`],
-    }
-  }
 }

@@ -3,7 +3,8 @@ import {randomUUID} from 'node:crypto'
 import {existsSync, mkdirSync, readFileSync} from 'node:fs'
 import path from 'node:path'
 import type {FixtureMode, Oracle, Running, Tree} from './oracle.ts'
-import {killMarked, processesMarked, type Found} from './processes.ts'
+import {Enclosure} from './cgroups.ts'
+import {commandOf, isAlive, killMarked, parentOf, processesMarked, type Found} from './processes.ts'
 import {nowMs, within} from './wait.ts'
 
 const repository = path.resolve(import.meta.dirname, '../..')
@@ -52,7 +53,7 @@ const environment = (mark: string, more: JobOptions['env']): NodeJS.ProcessEnv =
 
 /**
  * One `leash run` around the fixture, in a session of its own without a terminal. `await using` kills whatever is
- * left of it, by the mark in its environment.
+ * left of it, by the cgroup that the test put it in and by the mark in its environment.
  */
 export class Job implements AsyncDisposable {
   readonly name: string
@@ -64,6 +65,7 @@ export class Job implements AsyncDisposable {
   readonly #tree: Tree
   readonly #mark = randomUUID()
   readonly #process: ChildProcess & {pid: number}
+  readonly #enclosure = new Enclosure()
   #output = {stdout: '', stderr: ''}
   #ended: Exit | undefined
 
@@ -85,7 +87,7 @@ export class Job implements AsyncDisposable {
       ...(options.flags ?? []),
       ...['--', ...options.oracle.command(this.name, options.modes)],
     ]
-    const [program = '', ...args] = this.commandLine
+    const [program = '', ...args] = this.#enclosure.command(this.commandLine)
     const child = spawn(program, args, {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -93,7 +95,8 @@ export class Job implements AsyncDisposable {
     })
     if (child.pid === undefined) throw new Error(`${program} did not start`)
     this.#process = child as ChildProcess & {pid: number}
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (this.#output.stdout += text))
+    if (options.modes?.includes('closed-pipe')) child.stdout.destroy()
+    else child.stdout.setEncoding('utf8').on('data', (text: string) => (this.#output.stdout += text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#output.stderr += text))
     this.exit = new Promise((resolve) => {
       child.on('exit', (status, signal) => {
@@ -171,6 +174,20 @@ export class Job implements AsyncDisposable {
     process.kill(this.pid, signal)
   }
 
+  /** Signals the process group that leash was started in. */
+  killGroup(signal: NodeJS.Signals): void {
+    process.kill(-this.pid, signal)
+  }
+
+  /** The process id of leash's guard. What it forks has the same command line, and another parent. */
+  get guardPid(): number {
+    const guard = this.processes().find(
+      ({pid, command}) => command.includes('guard.sh') && parentOf(pid) === this.pid,
+    )
+    if (!guard) throw new Error(`leash (${this.name}) has no guard\n${this.describe()}`)
+    return guard.pid
+  }
+
   /** What leash wrote to its status file, or undefined if there is none. */
   status(): unknown {
     return existsSync(this.statusFile) ? JSON.parse(readFileSync(this.statusFile, 'utf8')) : undefined
@@ -178,7 +195,14 @@ export class Job implements AsyncDisposable {
 
   /** All live processes that came from it, leash included. */
   processes(): Found[] {
-    return processesMarked(`${markVariable}=${this.#mark}`)
+    const marked = processesMarked(`${markVariable}=${this.#mark}`)
+    const others = this.#enclosure.pids().filter((pid) => !marked.some((found) => found.pid === pid))
+    return [...marked, ...others.filter(isAlive).map((pid) => ({pid, command: commandOf(pid)}))]
+  }
+
+  /** The cgroups that leash has made and not removed yet. */
+  cgroups(): string[] {
+    return this.#enclosure.cgroups()
   }
 
   /** For the reader of a failed test. */
@@ -188,7 +212,9 @@ export class Job implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#enclosure.kill()
     killMarked(`${markVariable}=${this.#mark}`)
     await within('leash to be reaped', this.exit, {withinMs: 5000})
+    await this.#enclosure[Symbol.asyncDispose]()
   }
 }

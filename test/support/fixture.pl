@@ -9,19 +9,29 @@
 # Notes everything, with CLOCK_MONOTONIC in nanoseconds, in DIRECTORY/record as well.
 #
 # MODE: ignore-term   TERM does nothing
-#       fork          a child of its own, which holds flock and socket, too, and lives until killed
-#       setsid        as fork, but the child moves to a session of its own
-# It runs until killed, or until it reads "exit STATUS AFTER_MS" from the socket, or until the socket's other end
-# has gone, so that it never outlives the test.
+#       fork          a child of its own
+#       own-groups    a child in its session, but in a process group of its own, as interactive shells make them
+#       setsid        a child in a session of its own
+#       daemon        a process in a session of its own whose parent is not ours any more
+#       fork-loop     a chain of processes, each of which forks the next after a few ms and ends; with setsid, each in a
+#                     session of its own. Two live at a time, and after so many the last one stays
+#       many          200 children
+#       stop          stops itself when it said "running"
+#       closed-pipe   writes to pipes that nobody reads; its stdout is one (see Job.ts)
+# All that it forks holds flock and socket, too, and lives until killed. It runs until killed, or until it reads
+# "exit STATUS AFTER_MS" from the socket. None of them outlives the test: they end when the socket's other end does.
 use strict;
 use warnings;
 use Fcntl qw(LOCK_EX LOCK_NB O_WRONLY O_APPEND O_CREAT);
 use POSIX ();
-use Socket qw(AF_UNIX SOCK_STREAM pack_sockaddr_un);
+use Socket qw(AF_UNIX MSG_PEEK SOCK_STREAM pack_sockaddr_un);
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 my ($directory, $name, @modes) = @ARGV;
 my %mode = map { $_ => 1 } @modes;
+# Ten seconds of a chain, or more: longer than any test needs it. Where only a sweep over /proc can end it, it must live
+# longer than a sweep takes from seeing to killing.
+my ($hop_s, $hops) = $mode{setsid} ? (0.02, 500) : (0.005, 2000);
 $SIG{TERM} = 'IGNORE' if $mode{'ignore-term'};
 $SIG{PIPE} = 'IGNORE';
 
@@ -36,23 +46,60 @@ sub note {
     syswrite($harness, $line);
 }
 
+sub with_child {
+    my $child = fork() // die "fork: $!";
+    return $child if $child;
+    $_[0]->();
+    POSIX::_exit(0);
+}
+
+# Returns after so many seconds, or never; ends when the test has.
+sub linger {
+    my ($seconds) = @_;
+    while (1) {
+        vec(my $ready = '', fileno($harness), 1) = 1;
+        if (select($ready, undef, undef, $seconds) > 0) {
+            recv($harness, my $order, 1, MSG_PEEK);
+            POSIX::_exit(0) if $order eq '';
+            # An order is not ours to read.
+            Time::HiRes::sleep(0.005);
+        }
+        return if defined $seconds;
+    }
+}
+
+sub chain {
+    for (1 .. $hops) {
+        POSIX::setsid() if $mode{setsid};
+        linger($hop_s);
+        POSIX::_exit(0) if fork() // die "fork: $!";
+    }
+    linger();
+}
+
+sub write_in_vain {
+    pipe(my $reader, my $writer) or die "pipe: $!";
+    close($reader);
+    defined syswrite($_, "nobody reads this\n") or $!{EPIPE} or die "write: $!" for $writer, *STDOUT;
+}
+
 my $alone = flock($flock, LOCK_EX | LOCK_NB);
 note('VIOLATION') unless $alone;
 
-if ($mode{fork} || $mode{setsid}) {
-    my $child = fork() // die "fork: $!";
-    if ($child == 0) {
-        POSIX::setsid() if $mode{setsid};
-        sleep 3600;
-        POSIX::_exit(0);
-    }
-}
+with_child(sub { linger() }) if $mode{fork};
+with_child(sub { setpgrp(0, 0); linger() }) if $mode{'own-groups'};
+with_child(sub { POSIX::setsid(); linger() }) if $mode{setsid};
+waitpid(with_child(sub { POSIX::setsid(); with_child(sub { linger() }) }), 0) if $mode{daemon};
+with_child(\&chain) if $mode{'fork-loop'};
+if ($mode{many}) { with_child(sub { linger() }) for 1 .. 200 }
+write_in_vain() if $mode{'closed-pipe'};
 
 note('running', map { $ENV{"LEASH_$_"} // '' } qw(LOCK FENCE LEASE KEY));
 if (!$alone) {
     flock($flock, LOCK_EX);
     note('overlap-ended');
 }
+kill('STOP', $$) if $mode{stop};
 
 my ($order, $bytes) = ('', 0);
 while ($order !~ /\n/) {
@@ -62,5 +109,6 @@ while ($order !~ /\n/) {
 }
 my ($status, $after_ms) = $order =~ /^exit (\d+) (\d+)$/m or die "order: $order";
 Time::HiRes::usleep($after_ms * 1000) if $after_ms;
+write_in_vain() if $mode{'closed-pipe'};
 note('ended');
 POSIX::_exit($status);

@@ -2,11 +2,13 @@ import {once} from 'node:events'
 import {readFileSync, rmSync} from 'node:fs'
 import {createServer, type Server, type Socket} from 'node:net'
 import path from 'node:path'
+import {isStopped} from './processes.ts'
 import {scratchDirectory} from './scratch.ts'
 import {nowMs, until} from './wait.ts'
 
 /** What the fixture can be told to be; fixture.pl says what each means. */
-export type FixtureMode = 'ignore-term' | 'fork' | 'setsid'
+export type FixtureMode =
+  'ignore-term' | 'fork' | 'own-groups' | 'setsid' | 'daemon' | 'fork-loop' | 'many' | 'stop' | 'closed-pipe'
 
 /** What leash told the child through its environment. Empty where it told nothing. */
 export interface Running {
@@ -74,8 +76,14 @@ export class Tree {
 
   /** Tells the running fixture to end by itself. */
   exit(status: number, afterMs = 0): void {
-    if (!this.#socket) throw new Error(`${this.name} does not run`)
+    const pid = this.#notes[0]?.pid
+    if (!this.#socket || pid === undefined) throw new Error(`${this.name} does not run`)
     this.#socket.write(`exit ${status} ${afterMs}\n`)
+    // It may have stopped itself, or be about to.
+    const waking = setInterval(() => {
+      if (this.#emptyAtMs !== undefined) clearInterval(waking)
+      else if (isStopped(pid)) process.kill(pid, 'SIGCONT')
+    }, 5).unref()
   }
 
   adopt(socket: Socket): void {

@@ -1,5 +1,6 @@
 /** What the kernel says about processes: /proc, read from outside. */
 import {readdirSync, readFileSync} from 'node:fs'
+import {cgroupsKnownTo, removeCgroups} from './cgroups.ts'
 
 /** The fields of /proc/PID/stat from the state on, or undefined when there is no such process. */
 const statFields = (pid: number | string): string[] | undefined => {
@@ -20,6 +21,21 @@ export const isAlive = (pid: number): boolean => {
   return state !== undefined && state !== 'Z' && state !== 'X'
 }
 
+/** The process id of its parent, or undefined when there is no such process. */
+export const parentOf = (pid: number): number | undefined => {
+  const parent = statFields(pid)?.[1]
+  return parent === undefined ? undefined : Number(parent)
+}
+
+/** The command line of a process, empty when there is no such process. */
+export const commandOf = (pid: number | string): string => {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim()
+  } catch {
+    return ''
+  }
+}
+
 export interface Found {
   readonly pid: number
   readonly command: string
@@ -36,8 +52,7 @@ export const processesMarked = (marker: string): Found[] => {
     if (!/^\d+$/.test(entry)) continue
     try {
       if (!readFileSync(`/proc/${entry}/environ`, 'latin1').includes(marker)) continue
-      const command = readFileSync(`/proc/${entry}/cmdline`, 'latin1').replaceAll('\0', ' ').trim()
-      if (isAlive(Number(entry))) found.push({pid: Number(entry), command})
+      if (isAlive(Number(entry))) found.push({pid: Number(entry), command: commandOf(entry)})
     } catch {
       // Gone meanwhile, or not ours to read.
     }
@@ -45,11 +60,16 @@ export const processesMarked = (marker: string): Found[] => {
   return found
 }
 
-/** SIGKILL to all that carry the mark, again until none is left: one of them may just have started another. */
+/**
+ * SIGKILL to all that carry the mark, again until none is left: one of them may just have started another. Their cgroups go,
+ * too, as nobody is left who would remove them.
+ */
 export const killMarked = (marker: string): void => {
+  const cgroups = new Set<string>()
   for (let sweep = 0; sweep < 10; sweep++) {
     const found = processesMarked(marker)
-    if (found.length === 0) return
+    for (const cgroup of cgroupsKnownTo(found)) cgroups.add(cgroup)
+    if (found.length === 0) break
     for (const {pid} of found) {
       try {
         process.kill(pid, 'SIGKILL')
@@ -58,4 +78,5 @@ export const killMarked = (marker: string): void => {
       }
     }
   }
+  removeCgroups(cgroups)
 }

@@ -4,6 +4,7 @@ import {platform} from 'node:os'
 import type {Clock} from '../core/clock.ts'
 import {LeashError} from '../core/errors.ts'
 import type {HeldLock} from '../core/heldLock.ts'
+import type {LossCause} from '../core/session.ts'
 import {Cgroup} from './cgroup.ts'
 import type {Containment, Tier} from './containment.ts'
 import {Guard, type GuardPlan} from './guard.ts'
@@ -18,6 +19,9 @@ export interface JobPlan extends Omit<StubCommand, 'marker'> {
   /** The cgroup made for it, if there is to be one. */
   cgroup: Cgroup | undefined
 }
+
+/** What can come between a lock that is held and the start of its job. */
+export type Obstacle = Interrupted | LossCause | LeashError
 
 /** Names the variables that mark jobs, each job's its own, so that nested runs neither hide nor kill each other's. */
 const markerPrefix = 'LEASH_RUN_'
@@ -115,33 +119,30 @@ export class GuardedJob {
   }
 
   /**
-   * Arms the guard for this hold, and keeps it informed of each confirmed renewal. Resolves when it has acknowledged both
-   * the job and the first deadline: from then on `go` may be called.
-   *
-   * @throws Interrupted; LeashError `notExecutable` if guard or job-to-be were killed; `LossCause` if the lease was lost
+   * Arms the guard for this hold, and keeps it informed of each confirmed renewal. Resolves with undefined when it has
+   * acknowledged both the job and the first deadline: then `go` may be called at once. Else with what came between:
+   * `Interrupted`; a `LossCause`; LeashError `notExecutable` if the guard or the process that waits was killed.
    */
-  async arm(lock: HeldLock, interrupted: AbortSignal): Promise<void> {
+  async arm(lock: HeldLock, interrupted: AbortSignal): Promise<Obstacle | undefined> {
     const over = new AbortController()
-    const spoiled = new Promise<never>((_, reject) => {
-      const {signal} = over
-      const spoil = (source: AbortSignal, reason: () => unknown): void => {
-        if (source.aborted) reject(reason() as Error)
-        else source.addEventListener('abort', () => reject(reason() as Error), {signal})
+    const {signal} = over
+    const obstacle = new Promise<Obstacle>((resolve) => {
+      const watch = (source: AbortSignal, toObstacle: () => Obstacle): void => {
+        if (source.aborted) resolve(toObstacle())
+        else source.addEventListener('abort', () => resolve(toObstacle()), {signal})
       }
-      spoil(interrupted, () => interrupted.reason)
-      spoil(lock.lost, () => lock.lost.reason)
-      spoil(this.guard.died, () => killedBefore('the guard'))
-      const onExit = (): void => reject(this.#stubEnd() as Error)
-      if (this.#stubEnd() !== undefined) onExit()
+      watch(interrupted, () => interrupted.reason as Interrupted)
+      watch(lock.lost, () => lock.lost.reason as LossCause)
+      watch(this.guard.died, () => killedBefore('the guard'))
+      const onExit = (): void => resolve(this.#stubEnd())
+      if (hasEnded(this.process)) onExit()
       this.process.once('exit', onExit)
       signal.addEventListener('abort', () => this.process.off('exit', onExit))
     })
-    try {
-      await Promise.race([this.#arm(lock), spoiled])
-    } finally {
-      over.abort()
-      spoiled.catch(() => {})
-    }
+    const armed = this.#arm(lock).then(() => undefined)
+    const first = await Promise.race([armed, obstacle])
+    over.abort()
+    return first
   }
 
   /** The process becomes the command. */
@@ -175,9 +176,7 @@ export class GuardedJob {
   async discard(): Promise<void> {
     const {process: waiting} = this
     this.#stub.dismiss()
-    if (waiting.exitCode === null && waiting.signalCode === null) {
-      await new Promise((resolve) => waiting.once('exit', resolve))
-    }
+    if (!hasEnded(waiting)) await new Promise((resolve) => waiting.once('exit', resolve))
     this.treeEmpty()
   }
 
@@ -195,14 +194,18 @@ export class GuardedJob {
     return platform() === 'linux' ? clock.bootMsAt(atMs) : clock.wallMs() + atMs - clock.elapsedMs()
   }
 
-  /** Why the process ended before it was to become the job; undefined if it did not. */
-  #stubEnd(): Error | undefined {
-    const {exitCode, signalCode} = this.process
-    if (exitCode === null && signalCode === null) return undefined
-    // A terminal signals all of its foreground.
+  /** Why the process ended before it was to become the job. */
+  #stubEnd(): Obstacle {
+    const {signalCode} = this.process
+    // A terminal signals all of its foreground, and may be heard here first.
     if (signalCode !== null && signalCode !== 'SIGKILL') return new Interrupted(signalCode)
     return killedBefore('the process that was to become the job')
   }
+}
+
+/** Whether a child of ours has ended, and was reaped. */
+export function hasEnded({exitCode, signalCode}: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null
 }
 
 function killedBefore(who: string): LeashError {

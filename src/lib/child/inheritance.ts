@@ -7,5 +7,11 @@ export interface Inheritance {
   openFiles: string | undefined
 }
 export function takeInheritance(): Inheritance {
-  return {env: process.env as Record<string, string>, rawEnv: new Map(), descriptors: [], ignoredSignals: [], openFiles: undefined}
+  return {
+    env: process.env as Record<string, string>,
+    rawEnv: new Map(),
+    descriptors: [],
+    ignoredSignals: [],
+    openFiles: undefined,
+  }
 }

@@ -1,7 +1,6 @@
 import {type FencingToken, leaseHex} from '../core/identifiers.ts'
 import {type LockPorts, type LockRequest, acquire} from '../core/lock.ts'
 import type {HeldLock, Release} from '../core/heldLock.ts'
-import type {LossCause} from '../core/session.ts'
 import type {TicketAhead} from '../core/ticket.ts'
 import type {Tier} from './containment.ts'
 import {type ContainmentWish, GuardedJob, type JobPlan, makeCgroup} from './guardedJob.ts'
@@ -113,15 +112,13 @@ async function runHolding(
     heldMs: Math.round(clock.elapsedMs() - heldSinceMs),
     containment: job.containment.tier,
   })
-  try {
-    await job.arm(lock, signals.interrupted)
-    signals.interrupted.throwIfAborted()
-  } catch (error) {
+  const obstacle =
+    (await job.arm(lock, signals.interrupted)) ?? (signals.interrupted.reason as Interrupted | undefined)
+  if (obstacle !== undefined) {
     await job.discard()
     await lock.release(!lock.lost.aborted)
-    if (error !== lock.lost.reason) throw error
-    const cause = lock.lost.reason as LossCause
-    return {outcome: 'lost', cause, leftovers: false, possibleOverlap: false, ...hold()}
+    if (obstacle instanceof Error) throw obstacle
+    return {outcome: 'lost', cause: obstacle, leftovers: false, possibleOverlap: false, ...hold()}
   }
   const tree = await superviseChild(job, childVariables(lock), ending, {
     clock,

@@ -2,7 +2,7 @@ import type {ChildProcess} from 'node:child_process'
 import type {Clock} from '../core/clock.ts'
 import type {HeldLock} from '../core/heldLock.ts'
 import type {LossCause} from '../core/session.ts'
-import type {GuardedJob} from './guardedJob.ts'
+import {type GuardedJob, hasEnded} from './guardedJob.ts'
 import {
   type ChildEnd,
   type EndCause,
@@ -175,8 +175,6 @@ function watchOver(
   if (hasEnded(child)) onChildEnded()
   return now.state === 'running'
 }
-
-const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null
 
 function endOf({exitCode, signalCode}: ChildProcess): ChildEnd {
   return signalCode === null ? {code: exitCode ?? 0} : {signal: signalCode}
