@@ -57,7 +57,8 @@ const overlapMessage =
   'POSSIBLE OVERLAP: processes of the job were still there when others may have started; check what both did'
 
 function lossMessage({cause, child, possibleOverlap}: RunOutcome & {outcome: 'lost'}): string {
-  const end = child === undefined ? 'the job was not started' : `the job was ${howEnded(cause)}`
+  const end =
+    child === undefined ? 'the job was not started' : `the job was ${howEnded(cause, possibleOverlap)}`
   const advice = possibleOverlap ? overlapMessage : wayOut(cause)
   return `${reason(cause)} and ${end}; ${advice}`
 }
@@ -75,8 +76,9 @@ function reason(cause: EndCause): string {
   }
 }
 
-function howEnded({kind}: EndCause): string {
-  return kind === 'ticketGone' ? 'killed' : 'ended before anybody else could start'
+function howEnded({kind}: EndCause, possibleOverlap: boolean): string {
+  if (kind === 'ticketGone') return 'killed'
+  return possibleOverlap ? 'ended' : 'ended before anybody else could start'
 }
 
 function wayOut({kind}: EndCause): string {
