@@ -14,9 +14,18 @@ test.each([
   expect(errorStatus(code)).toBe(status)
 })
 
-const hold = {fence: 7n as FencingToken, key: 'k', lease: 'a', waitedMs: 0, heldMs: 0}
-const ended = {outcome: 'ended', leftovers: false, release: 'removed', ...hold} as const
-const lost = {outcome: 'lost', cause: {kind: 'ticketGone'}, late: false, child: {code: 0}, ...hold} as const
+const hold = {
+  fence: 7n as FencingToken,
+  key: 'k',
+  lease: 'a',
+  waitedMs: 0,
+  heldMs: 0,
+  containment: 'session',
+  leftovers: false,
+  possibleOverlap: false,
+} as const
+const ended = {outcome: 'ended', release: 'removed', ...hold} as const
+const lost = {outcome: 'lost', cause: {kind: 'ticketGone'}, child: {code: 0}, ...hold} as const
 const contended = {outcome: 'contended', ahead: {key: 'k', createRevision: 1n}, waitedMs: 0} as const
 
 describe('the chosen statuses', () => {
@@ -39,6 +48,9 @@ test('a release that failed does not change the status of the job', () => {
   expect(runStatus({...ended, release: 'gone', child: {signal: 'SIGTERM'}}, {})).toBe(143)
 })
 
-test('a lost lease is 79, whatever the job said', () => {
-  expect(runStatus(lost, {})).toBe(79)
+test.each([
+  ['a lost lease', lost],
+  ['a job that was ended because its guard had died', {...lost, cause: {kind: 'unguarded'}}],
+] as const)('%s is 79, whatever the job said', (_, outcome) => {
+  expect(runStatus(outcome, {})).toBe(79)
 })

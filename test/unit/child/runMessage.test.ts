@@ -1,10 +1,22 @@
 import {describe, expect, test} from 'vitest'
-import {runMessage} from '../../../src/lib/child/runMessage.ts'
+import {runMessage, treeMessage} from '../../../src/lib/child/runMessage.ts'
 import type {RunOutcome} from '../../../src/lib/child/runUnderLock.ts'
 import type {FencingToken} from '../../../src/lib/core/identifiers.ts'
 
-const hold = {fence: 7n as FencingToken, key: 'k', lease: 'a', waitedMs: 0, heldMs: 0, child: {code: 3}}
-const ended = {outcome: 'ended', leftovers: false, release: 'removed', ...hold} as const
+const hold = {
+  fence: 7n as FencingToken,
+  key: 'k',
+  lease: 'a',
+  waitedMs: 0,
+  heldMs: 0,
+  containment: 'session',
+  leftovers: false,
+  possibleOverlap: false,
+  child: {code: 3},
+} as const
+const {child: _, ...unstarted} = hold
+const ended = {outcome: 'ended', release: 'removed', ...hold} as const
+const leaving = {...ended, leftovers: true} as const
 const holder = {host: 'db1', user: 'anna', pid: 4711, since: '2026-03-01T02:00:00.000Z'}
 const contended: RunOutcome = {
   outcome: 'contended',
@@ -19,7 +31,11 @@ describe('nothing is said', () => {
     ['when a signal came before there was a job', {outcome: 'interrupted', signal: 'SIGINT', waitedMs: 0}],
     ['when somebody else holds the lock and nobody wants to know', contended],
   ])('%s', (_, outcome) => {
-    expect(runMessage(outcome, false)).toBeUndefined()
+    expect(runMessage(outcome, false, 'kill')).toBeUndefined()
+  })
+
+  test('when what the job left behind was waited for, as the user wished', () => {
+    expect(runMessage(leaving, false, 'wait')).toBeUndefined()
   })
 })
 
@@ -45,24 +61,35 @@ describe('a line is said, with a way out', () => {
     ['of a wait that ran out', {outcome: 'waitedOut', waitedMs: 5}, /^not acquired: the wait ran out; /],
     [
       'of a ticket that was taken away',
-      {outcome: 'lost', cause: {kind: 'ticketGone'}, late: false, ...hold},
-      /^the lock was taken away .* the job was killed; /,
+      {outcome: 'lost', cause: {kind: 'ticketGone'}, ...hold},
+      /^the lock was taken away .* the job was killed; find out who did it$/,
+    ],
+    [
+      'of a ticket that was taken away before the job started',
+      {outcome: 'lost', cause: {kind: 'ticketGone'}, ...unstarted},
+      /^the lock was taken away .* the job was not started; /,
+    ],
+    [
+      'of a guard that was killed',
+      {outcome: 'lost', cause: {kind: 'unguarded'}, ...hold},
+      /^the guard, .* was killed and the job was ended before anybody else could start; find out who did it$/,
     ],
     [
       'of a lease that could not be renewed, with the reason',
-      {outcome: 'lost', cause: unconfirmed, late: false, ...hold},
+      {outcome: 'lost', cause: unconfirmed, ...hold},
       /^the lease was lost \(http:\/\/db1:2379: no answer in time\) and the job was ended before .*; check etcd and the network$/,
     ],
     [
       'of a tree that was seen empty only when somebody else may have started',
-      {outcome: 'lost', cause: unconfirmed, late: true, ...hold},
-      /^the lease was lost .* ended only when others may have started; check what both did$/,
+      {outcome: 'lost', cause: unconfirmed, ...hold, possibleOverlap: true},
+      /^the lease was lost .* the job was ended; POSSIBLE OVERLAP: .* when others may have started; check what both did$/,
     ],
     [
-      'of processes left behind',
-      {...ended, leftovers: true},
-      /^the job left processes behind, which were ended; /,
+      'of the same when the job had ended by itself',
+      {...ended, possibleOverlap: true, release: 'failed'},
+      /^POSSIBLE OVERLAP: .* when others may have started; check what both did$/,
     ],
+    ['of processes left behind', leaving, /^the job left processes behind, which were ended; /],
     ['of a release that was not answered', {...ended, release: 'failed'}, /^the release was not answered; /],
     [
       'of a lock that was gone before the job ended',
@@ -70,12 +97,36 @@ describe('a line is said, with a way out', () => {
       /^the lock was gone already .*; find out who removed it$/,
     ],
   ])('%s', (_, outcome, line) => {
-    expect(runMessage(outcome, true)).toMatch(line)
+    expect(runMessage(outcome, true, 'kill')).toMatch(line)
+  })
+
+  test('of processes left behind that go on, as the user wished', () => {
+    expect(runMessage(leaving, true, 'leave')).toBe(
+      'the job left processes behind, which go on without the lock',
+    )
   })
 
   test('of both, when two things are to be said', () => {
-    const message = runMessage({...ended, leftovers: true, release: 'failed'}, false)
+    const message = runMessage({...leaving, release: 'failed'}, false, 'kill')
     expect(message).toMatch(/left processes behind.*release was not answered/)
     expect(message).not.toContain('\n')
+  })
+})
+
+describe('while a tree cannot be ended', () => {
+  test('says which processes it is, and that the lock is kept', () => {
+    expect(treeMessage({kind: 'unkillable', pids: [12, 34]})).toMatch(
+      /^processes of the job \(pid 12, 34\) cannot be killed: .*; the lock is kept .*; end them$/,
+    )
+  })
+
+  test('says so when they may not be looked at, either', () => {
+    expect(treeMessage({kind: 'unkillable', pids: []})).toMatch(
+      /\(which may not be looked at\) cannot be killed/,
+    )
+  })
+
+  test('says POSSIBLE OVERLAP when the lease has run out', () => {
+    expect(treeMessage({kind: 'overlapPossible'})).toMatch(/^POSSIBLE OVERLAP: the lease has run out/)
   })
 })
