@@ -1,5 +1,7 @@
 import {accessSync, constants, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync} from 'node:fs'
+import {writeFile} from 'node:fs/promises'
 import path from 'node:path'
+import {LeashError} from '../core/errors.ts'
 import {type Containment, signalMembers} from './containment.ts'
 import {liveProcess} from './procfs.ts'
 
@@ -44,10 +46,14 @@ export class Cgroup implements Containment {
    * Moves the process in that becomes the job, and with it all that it will fork.
    *
    * @param leads whether it leads a process group of its own
-   * @throws what the kernel says
+   * @throws LeashError `notExecutable` if the kernel refuses
    */
-  take(job: number, leads: boolean): void {
-    writeFileSync(this.#file('cgroup.procs'), String(job))
+  async take(job: number, leads: boolean): Promise<void> {
+    // Not synchronously: the kernel waits for all its processors, 10 ms or so, in which etcd may answer.
+    await writeFile(this.#file('cgroup.procs'), String(job)).catch((cause: NodeJS.ErrnoException) => {
+      const message = `the job cannot be moved into its cgroup (${cause.code})`
+      throw new LeashError('notExecutable', message, 'see --contain group', {cause})
+    })
     if (leads) this.#group = job
   }
 

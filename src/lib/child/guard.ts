@@ -1,4 +1,5 @@
 import {type ChildProcess, spawn} from 'node:child_process'
+import type {Socket} from 'node:net'
 import {LeashError} from '../core/errors.ts'
 
 /** What a guard guards, and how. */
@@ -37,6 +38,9 @@ export class Guard {
     child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#read(text))
     // It may be dead when it is told something; its end says so.
     child.stdin?.on('error', () => {})
+    // What we wait for is the job.
+    child.unref()
+    for (const socket of [child.stdin, child.stdout]) (socket as Socket | null)?.unref()
     child.once('exit', () => {
       // Its timer goes with it: the number is not free as long as that is there.
       this.#killSession()

@@ -95,18 +95,23 @@ export class GuardedJob {
   static async prepare({guard, cgroup, ...command}: JobPlan, clock: Clock): Promise<GuardedJob> {
     const marker = `${markerPrefix}${randomBytes(8).toString('hex')}`
     let stub: Stub | undefined
+    let started: Guard | undefined
     try {
       stub = await Stub.start({...command, marker})
       const {pid} = stub
       const leads = !command.foreground
-      cgroup?.take(pid, leads)
+      const taking = cgroup?.take(pid, leads)
       const containment = cgroup ?? new ProcessTree({pid, leads, marker})
       const env = Object.fromEntries(
         Object.entries(guard.env).filter(([name]) => !name.startsWith(markerPrefix)),
       )
       const plan = {...guard, env, job: pid, leads, marker, cgroup: cgroup?.directory}
-      return new GuardedJob(stub, await Guard.start(plan), containment, clock)
+      taking?.catch(() => {})
+      started = await Guard.start(plan)
+      await taking
+      return new GuardedJob(stub, started, containment, clock)
     } catch (error) {
+      started?.dismiss()
       stub?.dismiss()
       stub?.process.once('exit', () => cgroup?.dispose())
       throw error

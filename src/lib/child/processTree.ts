@@ -1,6 +1,6 @@
 import {platform} from 'node:os'
 import {type Containment, type Tier, send, signalMembers} from './containment.ts'
-import {type LiveProcess, hasVariable, liveProcess, liveProcesses} from './procfs.ts'
+import {type LiveProcess, allPids, hasVariable, liveProcess, liveProcesses} from './procfs.ts'
 
 /** What a tree is found by. */
 export interface TreeRoot {
@@ -36,7 +36,7 @@ export class ProcessTree implements Containment {
   signal(signal: NodeJS.Signals, to: 'tree' | 'group'): void {
     const {pid, leads} = this.#root
     if (this.tier === 'group') send(leads ? -pid : pid, signal)
-    else signalMembers(this.#members(), leads ? pid : undefined, signal, to)
+    else signalMembers(this.#membersAmong(allPids()), leads ? pid : undefined, signal, to)
   }
 
   kill(): void {
@@ -45,19 +45,18 @@ export class ProcessTree implements Containment {
 
   isEmpty(): boolean {
     if (this.tier === 'group') return this.#isGroupGone()
-    // Twice: a process that was forked while we looked, by one that we no longer saw alive, is in the second list.
-    return !this.#hasMembers() && !this.#hasMembers()
+    const pids = allPids()
+    if (this.#membersAmong(pids).length > 0 || (this.#root.leads && this.#hasHiddenMembers())) return false
+    // A process that was forked while we looked, by one that we no longer saw alive, is new in a second list.
+    const seen = new Set(pids)
+    return this.#membersAmong(allPids().filter((pid) => !seen.has(pid))).length === 0
   }
 
   pids(): number[] {
-    return this.#members().map(({pid}) => pid)
+    return this.#membersAmong(allPids()).map(({pid}) => pid)
   }
 
   dispose(): void {}
-
-  #hasMembers(): boolean {
-    return this.#members().length > 0 || (this.#root.leads && this.#hasHiddenMembers())
-  }
 
   /** Where /proc shows only the user's own processes, one that changed its user is seen by the kernel's refusal alone. */
   #hasHiddenMembers(): boolean {
@@ -79,11 +78,11 @@ export class ProcessTree implements Containment {
     }
   }
 
-  #members(): LiveProcess[] {
+  #membersAmong(pids: readonly number[]): LiveProcess[] {
     if (this.tier === 'group') return []
     const {pid, leads, marker} = this.#root
     const startTicks = this.#startTicks ?? 0
-    const all = liveProcesses().filter((live) => live.startTicks >= startTicks)
+    const all = liveProcesses(pids).filter((live) => live.startTicks >= startTicks)
     const ofTree = leads ? isOfSession(pid) : isDescendant(pid, startTicks, all)
     return all.filter((live) => ofTree(live) || (live.pid !== process.pid && hasVariable(live.pid, marker)))
   }

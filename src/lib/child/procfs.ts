@@ -13,22 +13,17 @@ export interface LiveProcess {
 /** A line of /proc/PID/stat is shorter. */
 const buffer = Buffer.allocUnsafe(4096)
 
+/** The numbers of all processes, zombies included. */
+export function allPids(): number[] {
+  return readdirSync('/proc').map(Number).filter(Boolean)
+}
+
 /**
- * All live processes that may be inspected. Zombies are dead: a parent that does not reap (a container's first process, often)
- * would keep them in the kernel's table for ever.
- *
- * @param orUnknown called with the pid of a process that is there, but may not be inspected
+ * Those of these processes that are alive and may be inspected. Zombies are dead: a parent that does not reap (a container's
+ * first process, often) would keep them in the kernel's table for ever.
  */
-export function liveProcesses(orUnknown: (pid: number) => void = () => {}): LiveProcess[] {
-  const found: LiveProcess[] = []
-  for (const name of readdirSync('/proc')) {
-    const first = name.charCodeAt(0)
-    if (first < 0x30 || first > 0x39) continue
-    const live = liveProcess(Number(name))
-    if (live === 'unknown') orUnknown(Number(name))
-    else if (live !== undefined) found.push(live)
-  }
-  return found
+export function liveProcesses(pids: readonly number[]): LiveProcess[] {
+  return pids.map((pid) => liveProcess(pid)).filter((live) => typeof live === 'object')
 }
 
 /** The same for one process; undefined if it is dead or gone, `unknown` if it is there and may not be inspected. */

@@ -156,7 +156,7 @@ function watchOver(
     gone.removeEventListener('abort', onGone)
     guard.died.removeEventListener('abort', onGuardDied)
     process.off('exit', onExit)
-    leftovers ||= !containment.isEmpty()
+    leftovers ||= policy === 'leave' && !containment.isEmpty()
     job.treeEmpty()
     onEmpty({child: endOf(child), ...(cause && {cause}), leftovers, overlapSeen})
   }
