@@ -105,6 +105,8 @@ function watchOver(
     else if (now.state !== 'running') cancelPoll = clock.schedule(nextPollMs, () => poll(nextPollMs))
   }
   const perform = (effect: SupervisionEffect): void => {
+    // Who is still alive after a suspend dies of the signal too soon to be seen afterwards.
+    speak()
     if (effect === 'terminate') return containment.signal(stopSignal, 'tree')
     unkillableAtMs = clock.elapsedMs() + unkillableAfterMs
     containment.kill()
