@@ -5,7 +5,7 @@ import {deleteKey, grant, keepAlive, put, revoke} from '../support/etcdGateway.t
 import {EtcdServer} from '../support/EtcdServer.ts'
 import {ExpiryBound, TicketWatch} from '../support/leaseWatch.ts'
 import {Oracle, type FixtureMode} from '../support/oracle.ts'
-import {isAlive, killMarked, processesMarked} from '../support/processes.ts'
+import {isAlive, isStopped, killMarked, processesMarked} from '../support/processes.ts'
 import {nowMs, pause, until, within} from '../support/wait.ts'
 
 const children: ChildProcess[] = []
@@ -66,7 +66,7 @@ describe('the oracle', () => {
     expect(ended.atMs - (violation?.atMs ?? 0)).toBeGreaterThan(45)
   })
 
-  test.each(['fork', 'setsid'] as const)(
+  test.each(['fork', 'own-groups', 'setsid', 'daemon'] as const)(
     'a tree is not empty while a process that it forked lives (%s)',
     async (mode) => {
       await using oracle = await Oracle.create()
@@ -96,6 +96,60 @@ describe('the oracle', () => {
     child.kill('SIGTERM')
     child.kill('SIGCONT')
     oracle.tree('a').exit(4, 20)
+    expect(await once(child, 'exit')).toEqual([4, null])
+  })
+
+  test('a fixture that has stopped itself ends as told, and at once by KILL', async () => {
+    await using oracle = await Oracle.create()
+    const told = start(oracle, 'a', ['stop'])
+    const {pid} = await oracle.tree('a').running()
+    oracle.tree('a').exit(4)
+    expect(await once(told, 'exit')).toEqual([4, null])
+    const killed = start(oracle, 'b', ['stop'])
+    await oracle.tree('b').running()
+    await until('the fixture to stop', () => isStopped(killed.pid ?? pid), {withinMs: 2000})
+    killed.kill('SIGTERM')
+    expect(isStopped(killed.pid ?? pid)).toBe(true)
+    killed.kill('SIGKILL')
+    await oracle.tree('b').empty(2000)
+  })
+
+  test.each([[['fork-loop']], [['fork-loop', 'setsid']]] as const)(
+    'a chain of forks (%s) outlives what began it, and ends with the oracle',
+    async (modes) => {
+      const oracle = await Oracle.create()
+      const mark = `SUPPORT_TEST=${process.pid}-chain`
+      const child = start(oracle, 'a', [...modes], {SUPPORT_TEST: `${process.pid}-chain`})
+      await oracle.tree('a').running()
+      const seen = new Set<number>()
+      const look = () => processesMarked(mark).filter(({pid}) => pid !== child.pid && seen.add(pid))
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+      await until('ten links of it to be seen', () => look().length >= 0 && seen.size > 10, {withinMs: 5000})
+      expect(oracle.tree('a').emptyAtMs).toBeUndefined()
+      await oracle[Symbol.asyncDispose]()
+      await until('the chain to end', () => processesMarked(mark).length === 0, {withinMs: 2000})
+    },
+  )
+
+  test('two hundred children are one tree', async () => {
+    await using oracle = await Oracle.create()
+    const mark = `SUPPORT_TEST=${process.pid}-many`
+    const child = start(oracle, 'a', ['many'], {SUPPORT_TEST: `${process.pid}-many`})
+    await oracle.tree('a').running()
+    expect(processesMarked(mark)).toHaveLength(201)
+    process.kill(-(child.pid ?? NaN), 'SIGKILL')
+    await oracle.tree('a').empty()
+  })
+
+  test('a fixture does not care who reads what it says', async () => {
+    await using oracle = await Oracle.create()
+    const [program = '', ...args] = oracle.command('a', ['closed-pipe'])
+    const child = spawn(program, args, {stdio: ['ignore', 'pipe', 'inherit']})
+    children.push(child)
+    child.stdout.destroy()
+    await oracle.tree('a').running()
+    oracle.tree('a').exit(4)
     expect(await once(child, 'exit')).toEqual([4, null])
   })
 
