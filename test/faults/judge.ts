@@ -26,6 +26,7 @@ export const judge = async (fault: Fault, round: Round): Promise<Verdict> => {
   const check = checkInto(verdict)
   await check(() => holderEnds(fault, round, verdict))
   await check(() => waiterTakesOver(fault, round, verdict))
+  await check(() => ticketGoes(fault, round))
   await check(() => everybodySaysTheTier(fault, round, verdict))
   await check(async () => void (await Promise.all(round.cuts.map((cut) => cut.done(0)))))
   await measure(fault, round, verdict)
@@ -77,6 +78,14 @@ const waiterTakesOver = async (fault: Fault, round: Round, verdict: Verdict): Pr
   mustBe("the waiter's status", status, lost ? lostStatus : 0)
 }
 
+/** Asked when the waiter has had its turn. */
+const ticketGoes = ({ticketGoes: how}: Fault, {stage, ticket}: Round): void => {
+  if (how === undefined) return
+  const expiresNotBeforeMs = stage.ledger.expiresNotBeforeMs(ticket.lease) ?? -Infinity
+  const isEarly = (stage.tickets.deletedAtMs(ticket.key) ?? Infinity) < expiresNotBeforeMs
+  mustBe("the end of the holder's ticket", isEarly ? 'at once' : 'in time', how)
+}
+
 /** Who was killed says nothing, and started nothing if it was still waiting. */
 const everybodySaysTheTier = (fault: Fault, round: Round, verdict: Verdict): void => {
   const {holder, waiter, killedWaiters, character} = round
@@ -102,10 +111,6 @@ const measure = async (fault: Fault, round: Round, verdict: Verdict): Promise<vo
   round.note("etcd could expire the holder's lease from here on", expiresNotBeforeMs)
   if (killedAtMs !== undefined) noteKill(verdict, killedAtMs, emptyAtMs)
   const deletedAtMs = round.deletedByUsAtMs ?? (await stage.tickets.deleted(ticket.key, 2 * ttlMs + 10_000))
-  if (fault.ticketGoes === 'at once' && deletedAtMs >= expiresNotBeforeMs)
-    verdict.problems.push('the ticket went only with its lease')
-  if (fault.ticketGoes === 'in time' && deletedAtMs < expiresNotBeforeMs)
-    verdict.problems.push('the ticket went before its lease could end')
   if (fault.againstCausality && deletedAtMs < emptyAtMs) {
     verdict.deletionToEmptyMs = emptyAtMs - deletedAtMs
     if (verdict.deletionToEmptyMs > toEmptyLimitMs)
