@@ -27,6 +27,8 @@ export interface BundleInput {
   /** The stand-in for `@grpc/proto-loader`, made by codecs.ts. */
   protoLoader: string
   outfile: string
+  /** What is to be built in another way. */
+  plugins?: readonly Plugin[]
 }
 
 /** What the launcher gives the bundle: what Node gives a CommonJS module, and its own import(), see {@link finished}. */
@@ -36,7 +38,7 @@ const parameters = 'exports,require,module,__filename,__dirname,Import'
  * Makes the one file that the installed command loads: src/main.ts and all it needs, as CommonJS in ASCII, with a source
  * map. Its first line is a comment with a hash of what follows, for the name of the code cache.
  */
-export async function bundle({root, protoLoader, outfile}: BundleInput): Promise<Metafile> {
+export async function bundle({root, protoLoader, outfile, plugins = []}: BundleInput): Promise<Metafile> {
   const result = await build({
     absWorkingDir: root,
     entryPoints: [path.join(root, 'src/main.ts')],
@@ -59,6 +61,7 @@ export async function bundle({root, protoLoader, outfile}: BundleInput): Promise
     metafile: true,
     logLevel: 'warning',
     plugins: [
+      ...plugins,
       inlinePackageJson(root),
       oclifByParts(root),
       codecsForEtcd3(protoLoader),

@@ -3,11 +3,14 @@ import path from 'node:path'
 import {parseArgs} from 'node:util'
 import {EtcdServer} from '../test/support/EtcdServer.ts'
 import {scratchDirectory} from '../test/support/scratch.ts'
+import {buildBareLeash} from './bareLeash.ts'
 import {ConsulAgent} from './ConsulAgent.ts'
+import {measureEndings} from './endings.ts'
 import {medianMs, type Contender, measure, onPath, versionOf} from './measure.ts'
 
 /*
- * What one lock around `true` costs, from exec to exit, beside bare Node and other tools that lock.
+ * What one lock around `true` costs, from exec to exit, beside bare Node and other tools that lock; and how soon a tree is
+ * empty, and the next holder starts, when the lock or leash itself is gone.
  *
  *   npm run bench -- [--rounds N] [--json]
  *
@@ -21,11 +24,14 @@ const rounds = Number(values.rounds)
 if (!Number.isInteger(rounds) || rounds < 1)
   throw new Error(`--rounds takes a number from 1 on, not ${values.rounds}`)
 
+const percent = (share: number): string => `${(share * 100).toFixed(1)} %`
+
 /** The promise that CI and readers may hold us to. */
 const mostTimesNode = 4
 
 const root = path.resolve(import.meta.dirname, '..')
-const leash = path.join(root, 'bin/run.cjs')
+const leash = path.join(root, 'bin/leash.cjs')
+const bareLeash = await buildBareLeash(root)
 if (!existsSync(path.join(root, 'dist/leash.cjs')))
   throw new Error('there is no build: run "npm run build" first')
 
@@ -37,18 +43,36 @@ const directory = scratchDirectory('bench')
 process.once('exit', () => rmSync(directory, {recursive: true, force: true}))
 const lockFile = path.join(directory, 'lock')
 
+/** The launcher finds node by PATH. */
+const environment = {
+  LEASH_ENDPOINTS: etcd.url,
+  PATH: `${path.dirname(process.execPath)}:${process.env['PATH']}`,
+}
+
 const contenders: Contender[] = [
   {name: 'node -e 0', command: [process.execPath, '-e', '0'], version: `node ${process.version}`},
   {
     name: 'leash run -l NAME -- true',
-    command: [process.execPath, leash, 'run', '-l', 'bench', '--', 'true'],
-    environment: {LEASH_ENDPOINTS: etcd.url},
+    command: [leash, 'run', '-l', 'bench', '--', 'true'],
+    environment,
     version: [
-      [process.execPath, leash, '--version'],
+      [leash, '--version'],
       [path.join(etcdPrograms, 'etcd'), '--version'],
     ]
-      .map((of) => versionOf(of))
+      .map((of) => versionOf(of, environment))
       .join(', '),
+  },
+  {
+    name: 'the same with --contain group',
+    command: [leash, 'run', '-l', 'bench-group', '--contain', 'group', '--', 'true'],
+    environment,
+    version: 'tier session',
+  },
+  {
+    name: 'the same without guard, stub, containment and launcher',
+    command: [process.execPath, bareLeash, 'run', '-l', 'bench-bare', '--', 'true'],
+    environment,
+    version: 'built for this bench',
   },
   {
     name: 'etcdctl lock NAME -- true',
@@ -89,10 +113,13 @@ const rows = results.map(({name, version, ms}) => {
     timesNode: medianMs(ms) / nodeMs,
   }
 })
-const ours = rows.find(({name}) => name.startsWith('leash'))?.timesNode ?? NaN
+const [, ours = NaN, ofGroup = NaN, bare = NaN] = rows.map(({timesNode}) => timesNode)
+const added = {cgroup: ours / bare - 1, session: ofGroup / bare - 1}
+
+const endings = await measureEndings(Math.max(1, Math.floor(rounds / 3)))
 
 if (values.json) {
-  console.log(JSON.stringify({rounds, goal: mostTimesNode, rows}, undefined, 2))
+  console.log(JSON.stringify({rounds, goal: mostTimesNode, added, rows, endings}, undefined, 2))
 } else {
   const width = Math.max(...rows.map(({name}) => name.length))
   console.log(`${''.padEnd(width)}   median  fastest   x node`)
@@ -103,6 +130,14 @@ if (values.json) {
     )
   }
   console.log(
-    `\nmilliseconds, ${rounds} interleaved rounds; leash takes ${ours.toFixed(2)} times node, at most ${mostTimesNode} is the goal`,
+    `\nmilliseconds, ${rounds} interleaved rounds; leash takes ${ours.toFixed(2)} times node, at most ${mostTimesNode} is the goal;\n` +
+      `guard, stub, containment and launcher add ${percent(added.cgroup)} (best tier) and ${percent(added.session)} (session)\n`,
   )
+  for (const {tier, deletedToEmptyMs, killedToEmptyMs, killedToNextMs, guardPssKb, guardRssKb} of endings) {
+    console.log(
+      `${tier.padEnd(8)} ticket deleted to empty tree of 200: ${deletedToEmptyMs.toFixed(1)} ms; leash killed to empty tree: ` +
+        `${killedToEmptyMs.toFixed(1)} ms, to the next job: ${killedToNextMs.toFixed(0)} ms; guard and timer: ${guardPssKb} kB ` +
+        `proportionally, ${guardRssKb} kB resident at most`,
+    )
+  }
 }

@@ -1,0 +1,31 @@
+import {copyFileSync, mkdirSync} from 'node:fs'
+import path from 'node:path'
+import type {Plugin} from 'esbuild'
+import {bundle} from '../scripts/build/bundle.ts'
+import {generateCodecs} from '../scripts/build/codecs.ts'
+
+const bareJob: Plugin = {
+  name: 'bare-job',
+  setup(build) {
+    build.onResolve({filter: /\/guardedJob\.ts$/}, () => ({
+      path: path.join(import.meta.dirname, 'bareJob.ts'),
+    }))
+  },
+}
+
+/**
+ * Builds leash without guard, stub, containment and launcher.
+ *
+ * @param root the directory of package.json
+ * @returns the file to run with Node
+ */
+export async function buildBareLeash(root: string): Promise<string> {
+  const bare = path.join(root, '.cache/bench/bare')
+  const generated = path.join(root, '.cache/build')
+  for (const directory of [path.join(bare, 'bin'), generated]) mkdirSync(directory, {recursive: true})
+  const protoLoader = await generateCodecs(generated)
+  await bundle({root, protoLoader, outfile: path.join(bare, 'dist/leash.cjs'), plugins: [bareJob]})
+  const launcher = path.join(bare, 'bin/run.cjs')
+  copyFileSync(path.join(root, 'bin/run.cjs'), launcher)
+  return launcher
+}

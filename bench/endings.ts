@@ -1,0 +1,101 @@
+import {readFileSync} from 'node:fs'
+import {EtcdServer} from '../test/support/EtcdServer.ts'
+import {deleteKey, keysUnder} from '../test/support/etcdGateway.ts'
+import {Job} from '../test/support/Job.ts'
+import {type FixtureMode, Oracle} from '../test/support/oracle.ts'
+import {nowMs, until} from '../test/support/wait.ts'
+import {medianMs} from './measure.ts'
+
+/** What `--contain` gets, and the tier that comes of it where a cgroup can be made. */
+const tiers = {auto: 'cgroup', group: 'session'} as const
+type Contain = keyof typeof tiers
+
+export interface Endings {
+  tier: string
+  /** 200 descendants: from just before the request that deletes the ticket, which leash hears of and kills, to an empty tree. */
+  deletedToEmptyMs: number
+  /** A job with a daemon that left its session: from `kill -9` of leash to an empty tree. */
+  killedToEmptyMs: number
+  /** And to the start of the next holder's job, with a TTL of 60 s. */
+  killedToNextMs: number
+  /** The guard and its timer while the job runs: proportional set sizes, and the resident set of the guard itself. */
+  guardPssKb: number
+  guardRssKb: number
+}
+
+/** Medians of so many rounds, on a machine that is idle otherwise. */
+export async function measureEndings(rounds: number): Promise<Endings[]> {
+  await using etcd = await EtcdServer.start({version: '3.5'})
+  const results: Endings[] = []
+  for (const contain of Object.keys(tiers) as Contain[]) {
+    const deleted: number[] = []
+    const killed: Awaited<ReturnType<typeof killLeash>>[] = []
+    for (let round = 0; round < rounds; round++) {
+      deleted.push(await deleteTicket(etcd, contain))
+      killed.push(await killLeash(etcd, contain))
+    }
+    const median = (key: keyof (typeof killed)[number]): number => medianMs(killed.map((one) => one[key]))
+    results.push({
+      tier: tiers[contain],
+      deletedToEmptyMs: medianMs(deleted),
+      killedToEmptyMs: median('emptyMs'),
+      killedToNextMs: median('nextMs'),
+      guardPssKb: median('pssKb'),
+      guardRssKb: median('rssKb'),
+    })
+  }
+  return results
+}
+
+function start(name: string, oracle: Oracle, etcd: EtcdServer, contain: Contain, modes: FixtureMode[]): Job {
+  const flags = ['--contain', contain]
+  return Job.start({name, oracle, endpoints: [etcd.url], ttl: '60s', modes, flags})
+}
+
+async function deleteTicket(etcd: EtcdServer, contain: Contain): Promise<number> {
+  await using oracle = await Oracle.create()
+  await using job = start('holder', oracle, etcd, contain, ['many'])
+  const {key} = await job.running()
+  const beforeMs = nowMs()
+  await deleteKey(etcd.url, key)
+  const emptyAtMs = await job.treeEmpty()
+  await job.exited()
+  return emptyAtMs - beforeMs
+}
+
+async function killLeash(
+  etcd: EtcdServer,
+  contain: Contain,
+): Promise<{emptyMs: number; nextMs: number; pssKb: number; rssKb: number}> {
+  await using oracle = await Oracle.create()
+  await using job = start('holder', oracle, etcd, contain, ['ignore-term', 'daemon'])
+  await job.running()
+  await using next = start('waiter', oracle, etcd, contain, [])
+  await until(
+    'the next holder to queue',
+    async () => (await keysUnder(etcd.url, 'leash/lock/')).length === 2,
+    {
+      withinMs: 10_000,
+    },
+  )
+  const guards = job.processes().filter(({command}) => command.includes('guard.sh'))
+  const memory = guards.map(({pid}) => memoryOf(pid))
+  const beforeMs = nowMs()
+  job.kill('SIGKILL')
+  const emptyAtMs = await job.treeEmpty()
+  const {atMs} = await next.running()
+  next.tellToExit(0)
+  await next.exited()
+  return {
+    emptyMs: emptyAtMs - beforeMs,
+    nextMs: atMs - beforeMs,
+    pssKb: memory.reduce((sum, {pssKb}) => sum + pssKb, 0),
+    rssKb: Math.max(...memory.map(({rssKb}) => rssKb)),
+  }
+}
+
+function memoryOf(pid: number): {pssKb: number; rssKb: number} {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
+  const of = (field: string): number => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(text)?.[1])
+  return {pssKb: of('Pss'), rssKb: of('Rss')}
+}
