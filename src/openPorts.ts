@@ -2,6 +2,7 @@ import {randomBytes} from 'node:crypto'
 import type {Settings} from './lib/config/settings.ts'
 import type {Clock} from './lib/core/clock.ts'
 import {leaseIdFrom} from './lib/core/identifiers.ts'
+import {serviceManager} from './lib/child/serviceManager.ts'
 import type {RunPorts} from './lib/child/runUnderLock.ts'
 import type {LockNews} from './lib/core/lock.ts'
 import {EtcdStore} from './lib/etcd/etcdStore.ts'
@@ -23,12 +24,14 @@ export function openPorts(
     else display?.hide()
     speakNews(speaker, news)
   }
+  const warn = (text: string): void => speaker.warn(text)
   const ports = {
     store,
     clock,
     newLeaseId: () => leaseIdFrom(randomBytes(8)),
     tell,
-    warn: (text: string) => speaker.warn(text),
+    warn,
+    service: serviceManager(process.env, warn),
     showQueue: display !== undefined,
   }
   const close = (): void => {

@@ -19,9 +19,9 @@ import {openPorts} from '../openPorts.ts'
 export default class Run extends LeashCommand {
   static override summary = 'Run a command while holding a lock, and end it before the lock can pass on.'
   static override description =
-    'TIME is 500ms, 10s, 5m or 1h30m; a bare number is seconds.\n' +
-    "The exit status is COMMAND's own, or one of: 64 wrong usage, 69 etcd cannot be reached, 75 not acquired, " +
-    '77 etcd refuses, 78 wrong configuration, 79 the lease was lost, 126 and 127 COMMAND cannot be run.'
+    "TIME is 500ms, 10s, 5m or 1h30m; a bare number is seconds. The exit status is COMMAND's own, or 64 wrong usage, " +
+    '69 etcd is out of reach, 75 not acquired, 77 etcd refuses, 78 wrong configuration, 79 the lease was lost, ' +
+    '126 or 127 COMMAND cannot be run.'
   static override usage = 'run -l NAME [OPTIONS] [--] COMMAND [ARGUMENT...]'
   static override examples = [
     '<%= config.bin %> run -n -l nightly -- /usr/local/bin/backup',

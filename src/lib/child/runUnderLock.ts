@@ -5,6 +5,7 @@ import type {TicketAhead} from '../core/ticket.ts'
 import type {Tier} from './containment.ts'
 import {type ContainmentWish, GuardedJob, type JobPlan, makeCgroup} from './guardedJob.ts'
 import {treeMessage} from './runMessage.ts'
+import type {ServiceManager} from './serviceManager.ts'
 import {Interrupted, type SignalInbox} from './signalInbox.ts'
 import {type Ending, superviseChild} from './superviseChild.ts'
 import type {ChildEnd, EndCause} from './supervision.ts'
@@ -21,6 +22,8 @@ export interface RunRequest {
 export interface RunPorts extends LockPorts {
   /** Tells people what they should know although the work goes on. */
   warn: (text: string) => void
+  /** Who wants to be told that the lock is held and that renewals are confirmed, if anybody does. */
+  service?: ServiceManager | undefined
 }
 
 /** How a run ended. */
@@ -97,7 +100,7 @@ async function runHolding(
   lock: HeldLock,
   preparing: Promise<GuardedJob>,
   {job: {foreground}, ending}: RunRequest,
-  {clock, warn}: RunPorts,
+  {clock, warn, service}: RunPorts,
   signals: SignalInbox,
   waitedMs: number,
 ): Promise<RunOutcome> {
@@ -127,6 +130,8 @@ async function runHolding(
     onStarted: (forward) => {
       signals.forwardTo(foreground ? exceptTerminals(forward) : forward)
       lock.childStarted()
+      service?.ready(lock.name)
+      lock.onConfirmed(() => service?.confirmed())
     },
   })
   const {child, cause, leftovers} = tree
