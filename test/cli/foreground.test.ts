@@ -1,0 +1,208 @@
+import {execFileSync} from 'node:child_process'
+import {rmSync, writeFileSync} from 'node:fs'
+import path from 'node:path'
+import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {onPath} from '../../bench/measure.ts'
+import {canContainByCgroup} from '../support/cgroups.ts'
+import {EtcdServer} from '../support/EtcdServer.ts'
+import {deleteKey} from '../support/etcdGateway.ts'
+import {scratchDirectory} from '../support/scratch.ts'
+import {fixture, leash} from './support/leash.ts'
+import {keys, Shell} from './support/Shell.ts'
+import {TestLock} from './support/TestLock.ts'
+
+let etcd: EtcdServer
+let env: Record<string, string>
+let directory: string
+beforeAll(async () => {
+  etcd = await EtcdServer.start({version: '3.4'})
+  env = {LEASH_ENDPOINTS: etcd.url}
+  directory = scratchDirectory('foreground')
+})
+afterAll(async () => {
+  await etcd[Symbol.asyncDispose]()
+  rmSync(directory, {recursive: true})
+})
+
+/** Script that says: the process, its process group, its session, and the foreground group of its terminal. */
+const whereAmI =
+  'read -r pid _ _ _ group session _ foreground _ </proc/$$/stat; echo "is $pid $group $session $foreground"'
+const isWhere = /is (\d+) (\d+) (\d+) (-?\d+)/
+
+describe.each([
+  ['group', true],
+  ['cgroup', canContainByCgroup()],
+])('with --contain %s', (containment, isPossible) => {
+  const testHere = test.skipIf(!isPossible)
+  const runUnder = ({name}: TestLock, ...options: string[]): string =>
+    ['leash run --contain', containment, '-l', name, ...options, '--'].join(' ')
+
+  testHere.each(['bash', 'sh'] as const)(
+    'the job of a command typed into %s reads the terminal, opens it, and is in its foreground group',
+    async (name) => {
+      const lock = new TestLock(etcd)
+      await using shell = await Shell.start(env, name)
+      shell.run(`${runUnder(lock)} sh -c 'echo runs; read -r line; echo "got $line" >/dev/tty; ${whereAmI}'`)
+      await shell.says(/runs/)
+      shell.run('a line')
+      await shell.says(/got a line/)
+      const [, , group, , foreground] = await shell.says(isWhere)
+      expect(group).toBe(foreground)
+      expect(await shell.status()).toBe(0)
+      await shell.isAlone()
+      await lock.isFree()
+    },
+  )
+
+  testHere('the job gets each key from a terminal that it made raw, Ctrl-C too', async () => {
+    await using shell = await Shell.start(env)
+    const key = 'echo press; dd bs=1 count=1 2>/dev/null | od -An -tx1'
+    shell.run(`${runUnder(new TestLock(etcd))} sh -c 'saved=$(stty -g); stty raw; ${key}; stty "$saved"'`)
+    await shell.says(/press/)
+    shell.type(keys.interrupt)
+    await shell.says(/ 03/)
+    expect(await shell.status()).toBe(0)
+  })
+
+  test.skipIf(!isPossible || !onPath('less'))('less shows a file, and ends with q', async () => {
+    const file = path.join(directory, 'pages')
+    writeFileSync(file, Array.from({length: 1000}, (_, number) => `line ${number}\n`).join(''))
+    await using shell = await Shell.start(env)
+    shell.run(`${runUnder(new TestLock(etcd))} less ${file}`)
+    await shell.says(/line 0[^]*line 20/)
+    shell.type(' ')
+    await shell.says(/line 40/)
+    shell.type('q')
+    expect(await shell.status()).toBe(0)
+  })
+
+  test.skipIf(!isPossible || !onPath('vi'))('vi changes a file, and ends with :x', async () => {
+    const file = path.join(directory, 'text')
+    writeFileSync(file, 'some text\n')
+    await using shell = await Shell.start(env)
+    shell.run(`${runUnder(new TestLock(etcd))} vi -u NONE ${file}`)
+    await shell.says(/some text/)
+    shell.type(`x:x${keys.enter}`)
+    expect(await shell.status()).toBe(0)
+    shell.run(`cat ${file}`)
+    await shell.says(/^ome text/m)
+  })
+
+  testHere('the job hears that the terminal has another size', async () => {
+    await using shell = await Shell.start(env)
+    shell.run(
+      `${runUnder(new TestLock(etcd))} sh -c 'trap "stty size" WINCH; tty; while :; do sleep 0.01; done'`,
+    )
+    const [terminal] = await shell.says(/\/dev\/\S+/)
+    execFileSync('stty', ['-F', terminal, 'cols', '99'])
+    await shell.says(/24 99/)
+  })
+
+  testHere('Ctrl-C reaches each process of the job once, and leash goes on with it', async () => {
+    await using shell = await Shell.start(env)
+    const job = `sh -c 'echo "child of $PPID"; exec ${fixture('signals.pl')}'`
+    shell.run(`${runUnder(new TestLock(etcd))} ${job}`)
+    const [, leashPid] = await shell.says(/child of (\d+)/)
+    await shell.says(/ready[^]*ready/)
+    shell.type(keys.interrupt)
+    await shell.says(/INT[^]*INT/)
+    // What leash forwards comes in order: an INT of its own would come before this.
+    process.kill(Number(leashPid), 'SIGUSR1')
+    await shell.says(/USR1[^]*USR1/)
+    expect(shell.screen.match(/\w+ INT/g)?.toSorted()).toEqual(['child INT', 'parent INT'])
+  })
+
+  testHere.each([
+    ['Ctrl-C', keys.interrupt, 130],
+    ['Ctrl-C twice', keys.interrupt.repeat(2), 130],
+    ['Ctrl-\\', keys.quit, 131],
+  ])('%s ends a job that does not mind, and leash says so in its status', async (_, key, status) => {
+    const lock = new TestLock(etcd)
+    await using shell = await Shell.start(env)
+    shell.run(`${runUnder(lock)} sh -c 'echo runs; exec sleep 600'`)
+    await shell.says(/runs/)
+    shell.type(key)
+    expect(await shell.status()).toBe(status)
+    await shell.isAlone()
+    await lock.isFree()
+  })
+
+  testHere('the lock is held until a job has ended that takes its time over Ctrl-C', async () => {
+    const lock = new TestLock(etcd)
+    await using shell = await Shell.start(env)
+    shell.run(
+      `${runUnder(lock)} sh -c 'trap "echo caught; read line; exit 7" INT; echo runs; while :; do sleep 0.01; done'`,
+    )
+    await shell.says(/runs/)
+    shell.type(keys.interrupt)
+    await shell.says(/caught/)
+    // The second one is the job's as well.
+    shell.type(keys.interrupt)
+    expect(await lock.queueLength()).toBe(1)
+    shell.run('')
+    expect(await shell.status()).toBe(7)
+    await lock.isFree()
+  })
+
+  testHere('when the lock is lost, what is piped to reads to the end', async () => {
+    const lock = new TestLock(etcd)
+    await using shell = await Shell.start(env)
+    shell.run(`${runUnder(lock)} sh -c 'sleep 600 & echo runs; wait' | (cat; echo "cat has ended")`)
+    await shell.says(/runs/)
+    await deleteKey(etcd.url, await lock.ticket())
+    await shell.says(/cat has ended/)
+    await shell.status()
+    shell.run('echo "status ${PIPESTATUS[0]}"')
+    await shell.says(/status 79/)
+    await shell.isAlone()
+  })
+
+  testHere('a terminal that hangs up ends leash, its job and its guard, and frees the lock', async () => {
+    const lock = new TestLock(etcd)
+    await using shell = await Shell.start(env)
+    shell.run(`${runUnder(lock)} sh -c 'echo runs; sleep 600'`)
+    await shell.says(/runs/)
+    await shell.hangUp()
+    await shell.isGone()
+    await lock.isFree()
+  })
+
+  testHere('--no-foreground gives the job a session of its own, without the terminal', async () => {
+    const lock = new TestLock(etcd)
+    await using shell = await Shell.start(env)
+    shell.run(
+      `${runUnder(lock, '--no-foreground')} sh -c '${whereAmI}; (: </dev/tty) 2>/dev/null || echo no terminal; sleep 600'`,
+    )
+    const [, pid, group, session] = await shell.says(isWhere)
+    expect([group, session]).toEqual([pid, pid])
+    await shell.says(/no terminal/)
+    // Leash is in the foreground, and forwards it.
+    shell.type(keys.interrupt)
+    expect(await shell.status()).toBe(130)
+    await shell.isAlone()
+    await lock.isFree()
+  })
+})
+
+describe('without a terminal', () => {
+  const groupOfJob = async (...options: string[]): Promise<{ofJob: string; ofLeash: string}> => {
+    // The test starts leash as the leader of a process group.
+    const {stdout} = await leash(
+      ['run', '-l', 'x', ...options, '--', 'sh', '-c', `${whereAmI}; echo "leash $PPID"`],
+      {env},
+    )
+    const [, , ofJob = ''] = isWhere.exec(stdout) ?? []
+    const [, ofLeash = ''] = /leash (\d+)/.exec(stdout) ?? []
+    return {ofJob, ofLeash}
+  }
+
+  test('--foreground keeps the job in the process group of leash', async () => {
+    const {ofJob, ofLeash} = await groupOfJob('--foreground')
+    expect(ofJob).toBe(ofLeash)
+  })
+
+  test('the job has a process group of its own otherwise', async () => {
+    const {ofJob, ofLeash} = await groupOfJob()
+    expect(ofJob).not.toBe(ofLeash)
+  })
+})
