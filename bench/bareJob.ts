@@ -7,16 +7,6 @@ import type {JobPlan} from '../src/lib/child/guardedJob.ts'
  * src/lib/child/guardedJob.ts, to see what those cost. It exports the same.
  */
 
-export const containmentWishes = ['auto', 'cgroup', 'group'] as const
-
-export function makeCgroup(): undefined {
-  return undefined
-}
-
-export function probeContainment(): 'group' {
-  return 'group'
-}
-
 export function hasEnded({exitCode, signalCode}: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null
 }

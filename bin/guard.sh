@@ -1,14 +1,14 @@
 #!/bin/sh
 # The guard: a dead man's switch beside a job, which ends the job's whole tree in time also if leash is killed or frozen.
 #
-# usage: guard.sh JOB SESSION MARKER CGROUP CLEAN_END...
-#   JOB        the process id of what becomes the job; it waits until we have answered
-#   SESSION    the same if the job leads a session of its own, else empty: then it shares leash's, and the terminal
+# usage: guard.sh MARKER CGROUP CLEAN_END...
 #   MARKER     the variable that the job's processes carry in their environment, and we do not
-#   CGROUP     the directory of the job's cgroup, or empty
+#   CGROUP     the directory that the job's cgroup will have, if it gets one
 #   CLEAN_END  what makes the clean end at etcd; gets the ticket as one more argument
 #
 # Orders come on stdin, each a line; what ends is ended with KILL, again and again until it was *seen* empty:
+#   job PID SESSION CGROUP   what becomes the job; it waits until we have answered: ready. SESSION: leads, if it leads a
+#              session of its own, or shares, if it shares leash's and the terminal. CGROUP: inside, if it has one, or none.
 #   until N    end the tree when the boot clock shows N hundredths of a second (0: now). Answer: until N.
 #              Afterwards, "ended N" says when it was seen empty.
 #   ticket T   what is left to do at etcd if leash dies
@@ -24,9 +24,9 @@
 #            If leash dies in between: who gets the number next is its leader, and has another time of start.
 #   MARKER   is random; we look and kill within milliseconds, and the kernel hands out a number again only after it has gone
 #            round the circle of all numbers.
-job=$1 session=$2 marker=$3 cgroup=$4
-shift 4
-until='' ticket='' timer='' over=''
+marker=$1 directory=$2
+shift 2
+job='' job_start='' session='' cgroup='' until='' ticket='' timer='' over=''
 LC_ALL=C
 
 # A service manager or a terminal may signal all at once; we end when leash says so. A write to a dead leash must not end us.
@@ -136,6 +136,14 @@ forget_strangers() {
 
 obey() {
   case $1 in
+    job)
+      job=$2
+      see_start "$job"
+      job_start=$start
+      if [ "$3" = leads ]; then session=$job; fi
+      if [ "$4" = inside ]; then cgroup=$directory; fi
+      echo ready
+      ;;
     until)
       look_at_clock
       # An end that is due is not called off.
@@ -154,12 +162,10 @@ obey() {
 
 # Without it a tree would look empty.
 command -v grep >/dev/null || exit 1
-see_start "$job"
-job_start=$start
-echo ready
-while read -r order value; do obey "$order" "$value"; done
+while read -r order first second third; do obey "$order" "$first" "$second" "$third"; done
 
-end_tree
-if [ -n "$cgroup" ]; then find "$cgroup" -depth -type d -exec rmdir {} +; fi
+if [ -n "$job" ]; then end_tree; fi
+# Also one that leash had just made.
+if [ -d "$directory" ]; then find "$directory" -depth -type d -exec rmdir {} +; fi
 if [ -n "$timer" ]; then kill -KILL "$timer"; fi
 if [ -n "$ticket" ]; then exec "$@" "$ticket" </dev/null >/dev/null; fi

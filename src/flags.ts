@@ -1,6 +1,6 @@
 import {Flags} from '@oclif/core'
 import {tiers} from './lib/child/containment.ts'
-import {containmentWishes} from './lib/child/guardedJob.ts'
+import {containmentWishes} from './lib/child/chooseContainment.ts'
 import {leftoverPolicies} from './lib/child/supervision.ts'
 
 /** Flags of every command that speaks to etcd. Each is also a variable in the environment and in leash.env. */

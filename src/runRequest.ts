@@ -2,7 +2,7 @@ import {join} from 'node:path'
 import {isatty} from 'node:tty'
 import type {Tier} from './lib/child/containment.ts'
 import {findCommand} from './lib/child/findCommand.ts'
-import type {ContainmentWish} from './lib/child/guardedJob.ts'
+import type {ContainmentChoice} from './lib/child/chooseContainment.ts'
 import type {Inheritance} from './lib/child/inheritance.ts'
 import {requirePassable} from './lib/child/passableArguments.ts'
 import type {RunRequest} from './lib/child/runUnderLock.ts'
@@ -18,7 +18,7 @@ export type RunFlags = LockFlags & {
   signal?: string | undefined
   leftovers?: LeftoverPolicy | undefined
   foreground?: boolean | undefined
-  contain?: ContainmentWish | undefined
+  contain?: ContainmentChoice['wish'] | undefined
   'require-containment'?: Tier | undefined
 }
 
@@ -53,9 +53,9 @@ export function runRequest(
       argv: [file, ...args],
       inheritance,
       foreground: flags.foreground ?? isatty(stdin),
+      containment: {wish: flags.contain ?? 'auto', required: flags['require-containment'] ?? 'group'},
       guard: guardProgram(settings, inheritance),
     },
-    containment: {wish: flags.contain ?? 'auto', required: flags['require-containment'] ?? 'group'},
     ending: {stopSignal, leftovers: flags.leftovers ?? 'kill'},
   }
 }

@@ -2,7 +2,7 @@ import {Flags} from '@oclif/core'
 import {childFlags, settingsFlags, speechFlags, timingFlags, waitingFlags} from '../flags.ts'
 import {LeashCommand} from '../LeashCommand.ts'
 import {runStatus} from '../lib/child/exitStatus.ts'
-import {probeContainment} from '../lib/child/guardedJob.ts'
+import {probeContainment} from '../lib/child/chooseContainment.ts'
 import {takeInheritance} from '../lib/child/inheritance.ts'
 import {runMessage} from '../lib/child/runMessage.ts'
 import {runReport} from '../lib/child/runReport.ts'
@@ -58,9 +58,9 @@ export default class Run extends LeashCommand {
     const settings = loadSettings(flags)
     const request = runRequest(flags, operands, settings, inheritance)
     if (flags.explain) {
-      const {lock, job, containment} = request
+      const {lock, job} = request
       const plan = {request: lock, timeline: wishedTimeline(lock), command: job.argv}
-      const tier = probeContainment(containment.wish, containment.required)
+      const tier = probeContainment(job.containment)
       return this.log(explain({...plan, containment: tier, settings: describeSettings(settings)}))
     }
     const {ports, close} = openPorts(settings, request.lock.keys.name, this.speaker)

@@ -21,20 +21,27 @@ export class Cgroup implements Containment {
   }
 
   /**
-   * Makes one.
+   * Where one of this name can be made, if it can.
    *
    * @param name its last part; nobody else's
-   * @throws what the file system says, if this user may not, or the kernel has no such thing
+   * @throws what the file system says, if the kernel has no such thing
    */
-  static make(name: string): Cgroup {
-    const parent = ownDirectory()
-    const directory = path.join(parent, name)
+  static place(name: string): string {
+    return path.join(ownDirectory(), name)
+  }
+
+  /**
+   * Makes one.
+   *
+   * @throws what the file system says, if this user may not
+   */
+  static make(directory: string): Cgroup {
     mkdirSync(directory)
     const cgroup = new Cgroup(directory)
     try {
       accessSync(cgroup.#file('cgroup.kill'), constants.W_OK)
       // To move a process between the two, one must be able to write to both.
-      accessSync(path.join(parent, 'cgroup.procs'), constants.W_OK)
+      accessSync(path.join(directory, '../cgroup.procs'), constants.W_OK)
       return cgroup
     } catch (error) {
       cgroup.dispose()

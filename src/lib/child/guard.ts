@@ -10,13 +10,10 @@ export interface GuardPlan {
   cleanEnd: readonly string[]
   /** The environment of that; none of the marks of any job is in it. */
   env: Readonly<Record<string, string>>
-  /** The process that becomes the job. */
-  job: number
-  /** Whether it leads a session of its own. */
-  leads: boolean
+  /** The name of the variable that marks the job's processes. */
   marker: string
-  /** The directory of its cgroup, if it has one. */
-  cgroup: string | undefined
+  /** The directory that the job's cgroup will have, if it gets one. */
+  directory?: string
 }
 
 /**
@@ -28,13 +25,11 @@ export class Guard {
   readonly #died = new AbortController()
   /** Who waits for which answer. */
   readonly #waiting = new Map<string, () => void>()
-  readonly #ready: Promise<void>
   #endedAtBootMs: number | undefined
   #unread = ''
 
   private constructor(child: ChildProcess & {pid: number}) {
     this.#process = child
-    this.#ready = this.#answer('ready')
     child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#read(text))
     // It may be dead when it is told something; its end says so.
     child.stdin?.on('error', () => {})
@@ -53,8 +48,8 @@ export class Guard {
    *
    * @throws LeashError `notExecutable` if no process can be started
    */
-  static async start({script, job, leads, marker, cgroup = '', cleanEnd, env}: GuardPlan): Promise<Guard> {
-    const args = [script, String(job), leads ? String(job) : '', marker, cgroup, ...cleanEnd]
+  static async start({script, marker, directory = '', cleanEnd, env}: GuardPlan): Promise<Guard> {
+    const args = [script, marker, directory, ...cleanEnd]
     const child = spawn('/bin/sh', args, {detached: true, cwd: '/', env, stdio: ['pipe', 'pipe', 'ignore']})
     if (child.pid === undefined) {
       const cause = await new Promise<Error>((resolve) => child.once('error', resolve))
@@ -74,9 +69,14 @@ export class Guard {
     return this.#endedAtBootMs
   }
 
-  /** Resolves when it stands. Never if it dies. */
-  get ready(): Promise<void> {
-    return this.#ready
+  /**
+   * What becomes the job: its process, whether that leads a session of its own, and whether it is in the cgroup. Resolves when
+   * the guard has it; never if it dies.
+   */
+  guard(job: number, leads: boolean, inCgroup: boolean): Promise<void> {
+    const ready = this.#answer('ready')
+    this.#tell(`job ${job} ${leads ? 'leads' : 'shares'} ${inCgroup ? 'inside' : 'none'}`)
+    return ready
   }
 
   /**

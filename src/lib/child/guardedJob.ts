@@ -5,19 +5,19 @@ import type {Clock} from '../core/clock.ts'
 import {LeashError} from '../core/errors.ts'
 import type {HeldLock} from '../core/heldLock.ts'
 import type {LossCause} from '../core/session.ts'
-import {Cgroup} from './cgroup.ts'
-import type {Containment, Tier} from './containment.ts'
+import type {Cgroup} from './cgroup.ts'
+import {type ContainmentChoice, makeCgroup, placeOfCgroup} from './chooseContainment.ts'
+import type {Containment} from './containment.ts'
 import {Guard, type GuardPlan} from './guard.ts'
 import {encodeEnding} from './ending.ts'
-import {ProcessTree, tierWithoutCgroup} from './processTree.ts'
+import {ProcessTree} from './processTree.ts'
 import {Interrupted} from './signalInbox.ts'
 import {Stub, type StubCommand} from './stub.ts'
 
 /** What is to run, and how it is kept on the leash. */
 export interface JobPlan extends Omit<StubCommand, 'marker'> {
   guard: Pick<GuardPlan, 'script' | 'cleanEnd' | 'env'>
-  /** The cgroup made for it, if there is to be one. */
-  cgroup: Cgroup | undefined
+  containment: ContainmentChoice
 }
 
 /** What can come between a lock that is held and the start of its job. */
@@ -25,50 +25,6 @@ export type Obstacle = Interrupted | LossCause | LeashError
 
 /** Names the variables that mark jobs, each job's its own, so that nested runs neither hide nor kill each other's. */
 const markerPrefix = 'LEASH_RUN_'
-
-/** Which containment the user wishes for: the best; a cgroup or nothing; the best without a cgroup. */
-export const containmentWishes = ['auto', 'cgroup', 'group'] as const
-export type ContainmentWish = (typeof containmentWishes)[number]
-
-/**
- * Makes a cgroup for a job if there is to be one and can be.
- *
- * @throws LeashError `config` if it cannot be made and nothing else will do
- */
-export function makeCgroup(wish: ContainmentWish, required: Tier): Cgroup | undefined {
-  let fault = 'ruled out by --contain group'
-  try {
-    if (wish !== 'group') return Cgroup.make(`leash-${randomBytes(8).toString('hex')}`)
-  } catch (error) {
-    fault = (error as NodeJS.ErrnoException).code ?? String(error)
-  }
-  if (wish === 'cgroup' || required === 'cgroup') {
-    throw new LeashError(
-      'config',
-      `no cgroup can be made for the job (${fault})`,
-      'run as root or in a unit with Delegate=yes, or do without --require-containment and --contain cgroup',
-    )
-  }
-  if (required === 'session' && tierWithoutCgroup !== 'session') {
-    throw new LeashError(
-      'config',
-      'a job that leaves its process group cannot be found without /proc',
-      'do without --require-containment',
-    )
-  }
-  return undefined
-}
-
-/**
- * What a job would be contained by; nothing of it stays.
- *
- * @throws LeashError as `makeCgroup`
- */
-export function probeContainment(wish: ContainmentWish, required: Tier): Tier {
-  const cgroup = makeCgroup(wish, required)
-  cgroup?.dispose()
-  return cgroup?.tier ?? tierWithoutCgroup
-}
 
 /**
  * A job that does not run yet: a process that will become it, contained, with a guard beside it. If leash dies at any
@@ -78,10 +34,18 @@ export class GuardedJob {
   readonly containment: Containment
   readonly guard: Guard
   readonly #stub: Stub
+  readonly #guarded: Promise<void>
   readonly #clock: Clock
 
-  private constructor(stub: Stub, guard: Guard, containment: Containment, clock: Clock) {
+  private constructor(
+    stub: Stub,
+    guard: Guard,
+    guarded: Promise<void>,
+    containment: Containment,
+    clock: Clock,
+  ) {
     this.#stub = stub
+    this.#guarded = guarded
     this.guard = guard
     this.containment = containment
     this.#clock = clock
@@ -90,30 +54,33 @@ export class GuardedJob {
   /**
    * Starts both.
    *
-   * @throws LeashError `notExecutable` if that is not possible; the cgroup is gone then
+   * @throws LeashError `notExecutable` if that is not possible; nothing of it is left then
    */
-  static async prepare({guard, cgroup, ...command}: JobPlan, clock: Clock): Promise<GuardedJob> {
+  static async prepare(
+    {guard: program, containment: choice, ...command}: JobPlan,
+    clock: Clock,
+  ): Promise<GuardedJob> {
     const marker = `${markerPrefix}${randomBytes(8).toString('hex')}`
+    const place = placeOfCgroup(choice)
+    // First of all: it removes the cgroup if leash dies before there is anything in it.
+    const guard = await Guard.start({...program, env: unmarked(program.env), marker, ...place})
+    let cgroup: Cgroup | undefined
     let stub: Stub | undefined
-    let started: Guard | undefined
     try {
+      cgroup = makeCgroup(choice, place)
       stub = await Stub.start({...command, marker})
       const {pid} = stub
       const leads = !command.foreground
-      const taking = cgroup?.take(pid, leads)
       const containment = cgroup ?? new ProcessTree({pid, leads, marker})
-      const env = Object.fromEntries(
-        Object.entries(guard.env).filter(([name]) => !name.startsWith(markerPrefix)),
-      )
-      const plan = {...guard, env, job: pid, leads, marker, cgroup: cgroup?.directory}
-      taking?.catch(() => {})
-      started = await Guard.start(plan)
-      await taking
-      return new GuardedJob(stub, started, containment, clock)
+      await cgroup?.take(pid, leads)
+      const guarded = guard.guard(pid, leads, cgroup !== undefined)
+      return new GuardedJob(stub, guard, guarded, containment, clock)
     } catch (error) {
-      started?.dismiss()
+      // One with a process in it cannot be removed.
+      if (stub === undefined) cgroup?.dispose()
+      else stub.process.once('exit', () => cgroup?.dispose())
       stub?.dismiss()
-      stub?.process.once('exit', () => cgroup?.dispose())
+      guard.dismiss()
       throw error
     }
   }
@@ -186,7 +153,7 @@ export class GuardedJob {
   }
 
   async #arm(lock: HeldLock): Promise<void> {
-    await this.guard.ready
+    await this.#guarded
     const {ending} = lock
     if (ending !== undefined) this.guard.ticket(encodeEnding(ending))
     await this.extend(lock)
@@ -206,6 +173,11 @@ export class GuardedJob {
     if (signalCode !== null && signalCode !== 'SIGKILL') return new Interrupted(signalCode)
     return killedBefore('the process that was to become the job')
   }
+}
+
+/** A guard carries no job's mark: the end of an outer run leaves the guard of an inner one alive. */
+function unmarked(env: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith(markerPrefix)))
 }
 
 /** Whether a child of ours has ended, and was reaped. */

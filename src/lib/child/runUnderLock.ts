@@ -2,8 +2,9 @@ import {type FencingToken, leaseHex} from '../core/identifiers.ts'
 import {type LockPorts, type LockRequest, acquire} from '../core/lock.ts'
 import type {HeldLock, Release} from '../core/heldLock.ts'
 import type {TicketAhead} from '../core/ticket.ts'
+import {probeContainment} from './chooseContainment.ts'
 import type {Tier} from './containment.ts'
-import {type ContainmentWish, GuardedJob, type JobPlan, makeCgroup} from './guardedJob.ts'
+import {GuardedJob, type JobPlan} from './guardedJob.ts'
 import {treeMessage} from './runMessage.ts'
 import type {ServiceManager} from './serviceManager.ts'
 import {Interrupted, type SignalInbox} from './signalInbox.ts'
@@ -13,8 +14,7 @@ import type {ChildEnd, EndCause} from './supervision.ts'
 /** A command to run under a lock. */
 export interface RunRequest {
   lock: LockRequest
-  job: Omit<JobPlan, 'cgroup'>
-  containment: {wish: ContainmentWish; required: Tier}
+  job: JobPlan
   ending: Ending
 }
 
@@ -70,10 +70,12 @@ export async function runUnderLock(
   const {clock} = ports
   const startedAtMs = clock.elapsedMs()
   const waitedMs = (): number => Math.round(clock.elapsedMs() - startedAtMs)
-  const cgroup = makeCgroup(request.containment.wish, request.containment.required)
+  const {wish, required} = request.job.containment
+  // What may be refused is refused before anything is touched.
+  if (wish === 'cgroup' || required !== 'group') probeContainment(request.job.containment)
   const acquiring = acquire(request.lock, ports, signals.interrupted)
   // While etcd is asked, and not before.
-  const preparing = afterNow().then(() => GuardedJob.prepare({...request.job, cgroup}, clock))
+  const preparing = afterNow().then(() => GuardedJob.prepare(request.job, clock))
   preparing.catch(() => {})
   try {
     const acquisition = await acquiring
