@@ -32,13 +32,14 @@ LC_ALL=C
 # A service manager or a terminal may signal all at once; we end when leash says so. A write to a dead leash must not end us.
 trap '' HUP INT QUIT TERM PIPE TSTP TTIN TTOU
 
-# Boot time, suspend included, in hundredths of a second. Without /proc, leash counts from the epoch, too.
+# Boot time, suspend included, in hundredths of a second. Without /proc, leash counts from the epoch, too; the second that
+# has begun counts as over: early is safe.
 look_at_clock() {
   if [ -r /proc/uptime ]; then
     read -r now _ </proc/uptime
     now=${now%.*}${now#*.}
   else
-    now=$(date +%s)00
+    now=$(($(date +%s) + 1))00
   fi
 }
 
