@@ -18,6 +18,8 @@ export interface StubCommand {
 const digits = [3, 4, 5, 6, 7, 8, 9]
 /** From 32 on they are real-time signals, which shells cannot ignore. */
 const lastIgnorable = 31
+/** What shells set by themselves. */
+const shellsOwn = ['PWD', 'OLDPWD', 'IFS']
 const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/
 
 /**
@@ -87,13 +89,22 @@ export class Stub {
     const script: (string | Buffer)[] = [
       ...(ignored.length > 0 ? [`trap '' ${ignored.join(' ')}\n`] : []),
       ...(openFiles === undefined ? [] : [`ulimit -Sn ${openFiles}\n`]),
-      // A shell sets it by itself.
-      env['PWD'] === undefined ? 'unset PWD\n' : assignment('PWD', env['PWD']),
+      ...shellsOwn.map((name) => (env[name] === undefined ? `unset ${name}\n` : assignment(name, env[name]))),
       ...[...rawEnv].map(([name, value]) => assignment(name, value)),
       ...Object.entries(variables).map(([name, value]) => assignment(name, value)),
-      `exec "$@" <&${this.#stdinAt} ${this.#stdinAt}<&-\n`,
+      this.#becoming(),
     ]
     this.process.stdin?.end(Buffer.concat(script.map((line) => Buffer.from(line))))
+  }
+
+  /** The last line of its script. */
+  #becoming(): string {
+    const [name] = this.#command.argv
+    const redirections = `<&${this.#stdinAt} ${this.#stdinAt}<&-`
+    const becoming = `exec "$@" ${redirections}\n`
+    if (!name.startsWith('-')) return becoming
+    // Most shells want `--` before a name that looks like an option; dash would take that for the command.
+    return `(PATH=; exec -- /bin/sh -c :) 2>/dev/null && exec -- "$@" ${redirections}\n${becoming}`
   }
 
   /** Lets it end without having become anything. */
