@@ -4,77 +4,45 @@ import {expect, test} from 'vitest'
 import {runStatus} from '../../../src/lib/child/exitStatus.ts'
 import {type RunOutcome, runUnderLock} from '../../../src/lib/child/runUnderLock.ts'
 import {SignalInbox} from '../../../src/lib/child/signalInbox.ts'
-import {Clock, type TimeSource} from '../../../src/lib/core/clock.ts'
+import {Clock} from '../../../src/lib/core/clock.ts'
 import type {LeaseId} from '../../../src/lib/core/identifiers.ts'
-import {lockKeys} from '../../../src/lib/core/lockName.ts'
 import {FakeStore} from '../../support/fakeStore.ts'
 import {scratchDirectory} from '../../support/scratch.ts'
-import {nowMs, until} from '../../support/wait.ts'
-
-/** Time that really passes, on a machine whose wall clock can be set and that can be suspended. */
-class BentTime implements TimeSource {
-  #suspendedMs = 0
-  #steppedMs = 0
-
-  monotonicMs(): number {
-    return nowMs()
-  }
-
-  bootMs(): number {
-    return nowMs() + this.#suspendedMs
-  }
-
-  wallMs(): number {
-    return Date.now() + this.#suspendedMs + this.#steppedMs
-  }
-
-  schedule(delayMs: number, wake: () => void): () => void {
-    const timer = setTimeout(wake, delayMs)
-    return () => clearTimeout(timer)
-  }
-
-  suspend(ms: number): void {
-    this.#suspendedMs += ms
-  }
-
-  stepWall(ms: number): void {
-    this.#steppedMs += ms
-  }
-}
+import {until} from '../../support/wait.ts'
+import {BentTime, guardProgram, lockRequest} from './job.fixture.ts'
+import {inheritance} from './inheritance.fixture.ts'
 
 /** A run of a job that ends by itself once `finish` is called. */
 class Run implements Disposable {
   readonly time = new BentTime()
   readonly store: FakeStore
   readonly outcome: Promise<RunOutcome>
+  readonly warnings: string[] = []
   readonly #signals = new SignalInbox()
   readonly #directory = scratchDirectory('run')
 
   constructor(ttlMs: number) {
     const clock = new Clock(this.time)
     this.store = new FakeStore(clock)
-    const lock = {
-      keys: lockKeys('leash/', 'nightly'),
-      ttlMs,
-      terms: {lockDelayMs: 0},
-      wait: {kind: 'none' as const},
-      connectTimeoutMs: 10_000,
-      holder: {host: 'h', user: 'u', pid: 1},
-    }
     const script = 'trap "" TERM; until [ -e "$0" ]; do sleep 0.02; done; exit 7'
-    const argv = ['sh', '-c', script, this.#endFile] as const
+    const job = {
+      argv: ['sh', '-c', script, this.#endFile] as [string, ...string[]],
+      inheritance: inheritance(),
+      foreground: false,
+      guard: guardProgram,
+      containment: {wish: 'auto', required: 'group'} as const,
+    }
     const ports = {
       store: this.store,
       clock,
       newLeaseId: () => 1n as LeaseId,
       tell: () => {},
       showQueue: false,
+      warn: (text: string) => this.warnings.push(text),
     }
-    this.outcome = runUnderLock(
-      {lock, argv: [...argv], env: process.env, stopSignal: 'SIGTERM'},
-      ports,
-      this.#signals,
-    )
+    const lock = lockRequest(ttlMs, {lockDelayMs: 0})
+    const ending = {stopSignal: 'SIGTERM', leftovers: 'kill'} as const
+    this.outcome = runUnderLock({lock, job, ending}, ports, this.#signals)
   }
 
   /** Resolves when so many renewals have arrived. */
@@ -111,7 +79,7 @@ test('a machine that was suspended past the lease has lost it: the job is killed
     outcome: 'lost',
     child: {signal: 'SIGKILL'},
     cause: {kind: 'unconfirmed', killAtMs: expect.any(Number) as number},
-    late: true,
+    possibleOverlap: true,
   })
   expect(runStatus(outcome, {})).toBe(79)
   expect(run.store.etcd.under('leash/lock/')).toEqual([])
