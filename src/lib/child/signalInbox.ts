@@ -1,5 +1,11 @@
+import {constants} from 'node:os'
+
 /** The signals that a user sends to leash and means for the job. */
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const
+
+const {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS} = constants.signals
+/** A process that does nothing when the kernel sends it one of these only meets the same fault again. */
+const faults: readonly number[] = [SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS]
 
 /** Somebody told us to end before there was a child. */
 export class Interrupted extends Error {
@@ -15,18 +21,25 @@ export class Interrupted extends Error {
 /**
  * Takes the signals that leash gets: before there is a child, the first one aborts `interrupted`; from then on each goes
  * to the child. Make it before anything is started.
+ *
+ * A signal that leash was told to ignore (by `nohup`, or as a background job of a script) does neither. Node has given it
+ * back its default, so there is a listener for it, too.
  */
 export class SignalInbox {
   readonly #interruption = new AbortController()
-  readonly #listener: (signal: NodeJS.Signals) => void
+  readonly #signals: ReadonlySet<NodeJS.Signals>
+  readonly #listener: (signal: NodeJS.Signals, number: number) => void
   #forward: ((signal: NodeJS.Signals) => void) | undefined
 
-  constructor() {
-    this.#listener = (signal) => {
+  /** @param ignored the numbers of the signals that leash was told to ignore */
+  constructor(ignored: readonly number[] = []) {
+    this.#signals = new Set([...forwarded, ...namesOf(ignored)])
+    this.#listener = (signal, number) => {
+      if (ignored.includes(number)) return
       if (this.#forward === undefined) this.#interruption.abort(new Interrupted(signal))
       else this.#forward(signal)
     }
-    for (const signal of forwarded) process.on(signal, this.#listener)
+    for (const signal of this.#signals) process.on(signal, this.#listener)
   }
 
   /** Aborted with `Interrupted`. */
@@ -41,6 +54,13 @@ export class SignalInbox {
 
   /** Gives the signals back to their defaults. */
   close(): void {
-    for (const signal of forwarded) process.off(signal, this.#listener)
+    for (const signal of this.#signals) process.off(signal, this.#listener)
   }
+}
+
+function namesOf(numbers: readonly number[]): NodeJS.Signals[] {
+  const all = Object.keys(constants.signals) as NodeJS.Signals[]
+  return all.filter(
+    (name) => numbers.includes(constants.signals[name]) && !faults.includes(constants.signals[name]),
+  )
 }
