@@ -51,7 +51,7 @@ export default class Run extends LeashCommand {
 
   async run(): Promise<void> {
     const inheritance = takeInheritance()
-    const signals = new SignalInbox()
+    const signals = new SignalInbox(inheritance.ignoredSignals)
     const {flags, operands} = await this.parseBeforeOperands(Run)
     this.speakWith(flags, flags['with-lock'][0])
     if (!flags.explain) this.reportTo(flags['status-file'])
