@@ -96,6 +96,8 @@ describe.each([
     const [terminal] = await shell.says(/\/dev\/\S+/)
     execFileSync('stty', ['-F', terminal, 'cols', '99'])
     await shell.says(/24 99/)
+    shell.type(keys.interrupt)
+    expect(await shell.status()).toBe(130)
   })
 
   testHere('Ctrl-C reaches each process of the job once, and leash goes on with it', async () => {
@@ -110,6 +112,9 @@ describe.each([
     process.kill(Number(leashPid), 'SIGUSR1')
     await shell.says(/USR1[^]*USR1/)
     expect(shell.screen.match(/\w+ INT/g)?.toSorted()).toEqual(['child INT', 'parent INT'])
+    // Each of them ends when it has read something.
+    shell.run(keys.enter)
+    expect(await shell.status()).toBe(0)
   })
 
   testHere.each([
@@ -127,20 +132,20 @@ describe.each([
     await lock.isFree()
   })
 
-  testHere('the lock is held until a job has ended that takes its time over Ctrl-C', async () => {
+  testHere('the lock is held until a job has ended that ends at the second Ctrl-C', async () => {
     const lock = new TestLock(etcd)
     await using shell = await Shell.start(env)
-    shell.run(
-      `${runUnder(lock)} sh -c 'trap "echo caught; read line; exit 7" INT; echo runs; while :; do sleep 0.01; done'`,
-    )
+    const wait =
+      'trap "seen=x\\$seen; echo caught" INT; echo runs; until [ "$seen" = xx ]; do sleep 0.01; done'
+    shell.run(`${runUnder(lock)} sh -c '${wait}; exit 7'`)
     await shell.says(/runs/)
     shell.type(keys.interrupt)
     await shell.says(/caught/)
-    // The second one is the job's as well.
-    shell.type(keys.interrupt)
     expect(await lock.queueLength()).toBe(1)
-    shell.run('')
+    shell.type(keys.interrupt)
+    await shell.says(/caught/)
     expect(await shell.status()).toBe(7)
+    await shell.isAlone()
     await lock.isFree()
   })
 
