@@ -23,10 +23,7 @@ export default class Run extends LeashCommand {
     '69 etcd is out of reach, 75 not acquired, 77 etcd refuses, 78 wrong configuration, 79 the lease was lost, ' +
     '126 or 127 COMMAND cannot be run.'
   static override usage = 'run -l NAME [OPTIONS] [--] COMMAND [ARGUMENT...]'
-  static override examples = [
-    '<%= config.bin %> run -n -l nightly -- /usr/local/bin/backup',
-    '<%= config.bin %> run -l deploy -w 10m ./deploy.sh',
-  ]
+  static override examples = ['<%= config.bin %> run -n -l nightly -- /usr/local/bin/backup']
   static override flags = {
     'with-lock': Flags.string({
       char: 'l',

@@ -82,16 +82,18 @@ describe('--explain', () => {
       renewAfterMs,
       warnAfterMs,
       termAfterMs,
+      guardAfterMs,
       killAfterMs,
       entitledMs,
       graceMs,
       killMarginMs,
       attemptMs,
     } = timeline(ttlMs, terms)
-    const moments = [0, renewAfterMs, warnAfterMs, termAfterMs, killAfterMs, entitledMs, ttlMs]
+    const moments = [0, renewAfterMs, warnAfterMs, termAfterMs, guardAfterMs, killAfterMs, entitledMs, ttlMs]
     const shown = [...stdout.matchAll(/^ *(\d+\.\d\d s) {2}/gm)].map(([, moment]) => moment)
     expect(shown).toEqual(moments.map(inSeconds))
     expect(stdout).toContain(`TERM to the job, which has ${inSeconds(graceMs)} of grace`)
+    expect(stdout).toMatch(/^ *\S+ s {2}KILL to the job by the guard/m)
     expect(stdout).toContain(`KILL to the job, ${inSeconds(killMarginMs)} before`)
     expect(stdout).toContain(`an attempt may take ${inSeconds(attemptMs)}`)
   })

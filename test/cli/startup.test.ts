@@ -74,7 +74,7 @@ describe('leash run -n -l x true', () => {
   })
 
   test.skipIf(!onPath('strace'))(
-    'reads of its package only the launcher, the bundle and the code cache',
+    'reads of its package only the launcher, the bundle and the code cache; and the guard its script',
     async () => {
       const trace = path.join(copy.root, 'trace')
       const strace = ['strace', '-f', '-qq', '-e', 'trace=open,openat', '-o', trace]
@@ -92,7 +92,7 @@ describe('leash run -n -l x true', () => {
         .filter((file) => file.startsWith(repository) && file !== process.execPath)
       const cache = copy.caches.map((file) => path.relative(copy.root, file))
       expect(cache).toHaveLength(1)
-      const expected = ['bin/run.cjs', 'dist/leash.cjs', ...cache]
+      const expected = ['bin/run.cjs', 'bin/guard.sh', 'dist/leash.cjs', ...cache]
       expect([...new Set(ours.map((file) => path.relative(copy.root, file)))].toSorted()).toEqual(
         expected.toSorted(),
       )

@@ -105,7 +105,7 @@ export class GuardedJob {
       }
       watch(interrupted, () => interrupted.reason as Interrupted)
       watch(lock.lost, () => lock.lost.reason as LossCause)
-      watch(this.guard.died, () => killedBefore('the guard'))
+      watch(this.guard.died, () => endedBefore('the guard'))
       const onExit = (): void => resolve(this.#stubEnd())
       if (hasEnded(this.process)) onExit()
       this.process.once('exit', onExit)
@@ -171,7 +171,7 @@ export class GuardedJob {
     const {signalCode} = this.process
     // A terminal signals all of its foreground, and may be heard here first.
     if (signalCode !== null && signalCode !== 'SIGKILL') return new Interrupted(signalCode)
-    return killedBefore('the process that was to become the job')
+    return endedBefore('the process that was to become the job')
   }
 }
 
@@ -185,10 +185,7 @@ export function hasEnded({exitCode, signalCode}: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null
 }
 
-function killedBefore(who: string): LeashError {
-  return new LeashError(
-    'notExecutable',
-    `${who} was killed before the job could start`,
-    'find out who did it',
-  )
+function endedBefore(who: string): LeashError {
+  const wayOut = 'find out who killed it, and whether leash is installed whole'
+  return new LeashError('notExecutable', `${who} ended before the job could start`, wayOut)
 }
