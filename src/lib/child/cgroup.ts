@@ -2,7 +2,7 @@ import {accessSync, constants, mkdirSync, readFileSync, readdirSync, rmdirSync, 
 import {writeFile} from 'node:fs/promises'
 import path from 'node:path'
 import {LeashError} from '../core/errors.ts'
-import {type Containment, signalMembers} from './containment.ts'
+import {type Containment, send, signalMembers} from './containment.ts'
 import {liveProcess} from './procfs.ts'
 
 /**
@@ -73,6 +73,8 @@ export class Cgroup implements Containment {
 
   kill(): void {
     this.#ifThere(() => writeFileSync(this.#file('cgroup.kill'), '1'), undefined)
+    // That passes over a process whose first thread has ended (seen on Linux 6.18).
+    for (const pid of this.pids()) send(pid, 'SIGKILL')
   }
 
   isEmpty(): boolean {
