@@ -1,6 +1,6 @@
 import {platform} from 'node:os'
 import {type Containment, type Tier, send, signalMembers} from './containment.ts'
-import {type LiveProcess, allPids, hasVariable, liveProcess, liveProcesses} from './procfs.ts'
+import {type LiveProcess, allPids, hasVariable, liveProcess} from './procfs.ts'
 
 /** What a tree is found by. */
 export interface TreeRoot {
@@ -11,6 +11,9 @@ export interface TreeRoot {
   /** The name of a variable that nobody else has in its environment. */
   marker: string
 }
+
+/** How often we look in vain for something that ends before we come to it, until we say that it is there. */
+const mostLooks = 10
 
 /** What this machine has, if there is no cgroup. */
 export const tierWithoutCgroup: Tier = platform() === 'linux' ? 'session' : 'group'
@@ -36,7 +39,7 @@ export class ProcessTree implements Containment {
   signal(signal: NodeJS.Signals, to: 'tree' | 'group'): void {
     const {pid, leads} = this.#root
     if (this.tier === 'group') send(leads ? -pid : pid, signal)
-    else signalMembers(this.#membersAmong(allPids()), leads ? pid : undefined, signal, to)
+    else signalMembers(this.#look(allPids()).members, leads ? pid : undefined, signal, to)
   }
 
   kill(): void {
@@ -45,15 +48,21 @@ export class ProcessTree implements Containment {
 
   isEmpty(): boolean {
     if (this.tier === 'group') return this.#isGroupGone()
-    const pids = allPids()
-    if (this.#membersAmong(pids).length > 0 || (this.#root.leads && this.#hasHiddenMembers())) return false
-    // A process that was forked while we looked, by one that we no longer saw alive, is new in a second list.
-    const seen = new Set(pids)
-    return this.#membersAmong(allPids().filter((pid) => !seen.has(pid))).length === 0
+    if (this.#root.leads && this.#hasHiddenMembers()) return false
+    const seen = new Set<number>()
+    for (let look = 0; look < mostLooks; look++) {
+      const pids = allPids().filter((pid) => !seen.has(pid))
+      const {members, uncertain, someEnded} = this.#look(pids)
+      if (members.length > 0) return false
+      if (!someEnded && uncertain.size === 0) return true
+      // What has ended may have been the job's, and what it forked is new in the next list.
+      for (const pid of pids) if (!uncertain.has(pid)) seen.add(pid)
+    }
+    return false
   }
 
   pids(): number[] {
-    return this.#membersAmong(allPids()).map(({pid}) => pid)
+    return this.#look(allPids()).members.map(({pid}) => pid)
   }
 
   dispose(): void {}
@@ -78,13 +87,24 @@ export class ProcessTree implements Containment {
     }
   }
 
-  #membersAmong(pids: readonly number[]): LiveProcess[] {
-    if (this.tier === 'group') return []
+  /** Which of these processes are the job's; of which that cannot be said now; and whether one had ended before we came to it. */
+  #look(pids: readonly number[]): {members: LiveProcess[]; uncertain: Set<number>; someEnded: boolean} {
+    const uncertain = new Set<number>()
+    if (this.tier === 'group') return {members: [], uncertain, someEnded: false}
     const {pid, leads, marker} = this.#root
     const startTicks = this.#startTicks ?? 0
-    const all = liveProcesses(pids).filter((live) => live.startTicks >= startTicks)
+    const found = pids.map((one) => liveProcess(one))
+    const all = found
+      .filter((live) => typeof live === 'object')
+      .filter((live) => live.startTicks >= startTicks)
     const ofTree = leads ? isOfSession(pid) : isDescendant(pid, startTicks, all)
-    return all.filter((live) => ofTree(live) || (live.pid !== process.pid && hasVariable(live.pid, marker)))
+    const members = all.filter((live) => {
+      if (ofTree(live)) return true
+      const isMarked = live.pid === process.pid ? false : hasVariable(live.pid, marker)
+      if (isMarked === undefined) uncertain.add(live.pid)
+      return isMarked
+    })
+    return {members, uncertain, someEnded: found.includes(undefined)}
   }
 }
 

@@ -8,6 +8,8 @@ export interface LiveProcess {
   session: number
   /** In clock ticks since boot: together with the pid the process's identity. */
   startTicks: number
+  /** It is ending, or becoming another program: its environment cannot be read for now. */
+  inTransition: boolean
 }
 
 /** A line of /proc/PID/stat is shorter. */
@@ -19,14 +21,10 @@ export function allPids(): number[] {
 }
 
 /**
- * Those of these processes that are alive and may be inspected. Zombies are dead: a parent that does not reap (a container's
- * first process, often) would keep them in the kernel's table for ever.
+ * What there is to know of a process; undefined if it is dead or gone, `unknown` if it is there and may not be inspected.
+ * Zombies are dead: a parent that does not reap (a container's first process, often) would keep them in the kernel's table for
+ * ever.
  */
-export function liveProcesses(pids: readonly number[]): LiveProcess[] {
-  return pids.map((pid) => liveProcess(pid)).filter((live) => typeof live === 'object')
-}
-
-/** The same for one process; undefined if it is dead or gone, `unknown` if it is there and may not be inspected. */
 export function liveProcess(pid: number): LiveProcess | 'unknown' | undefined {
   try {
     // Much faster than readFileSync, and there may be thousands.
@@ -43,6 +41,11 @@ export function liveProcess(pid: number): LiveProcess | 'unknown' | undefined {
   }
 }
 
+/** Of a line of /proc/PID/stat, counted from the state on. */
+const flagsField = 6
+const envEndField = 48
+const kernelThread = 0x00200000
+
 function parseStat(pid: number, stat: string): LiveProcess | undefined {
   // "pid (comm) state ppid pgrp session ...": comm may hold anything, also parentheses and spaces.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
@@ -56,21 +59,28 @@ function parseStat(pid: number, stat: string): LiveProcess | undefined {
     group: Number(group),
     session: Number(session),
     startTicks: Number(fields[19]),
+    inTransition: fields[envEndField] === '0' && (Number(fields[flagsField]) & kernelThread) === 0,
   }
 }
 
-/** Whether the process was started with a variable of this name; false if that may not be known. */
-export function hasVariable(pid: number, name: string): boolean {
+/**
+ * Whether a live process was started with a variable of this name; false if that may not be known, undefined if it cannot be
+ * said now, as it is ending or becoming another program.
+ */
+export function hasVariable(pid: number, name: string): boolean | undefined {
   try {
     const environ = readFileSync(`/proc/${pid}/environ`, 'latin1')
     if (environ !== '') return startsVariable(environ, name)
     // A process whose first thread has ended shows its environment by another thread only.
     const threads = readdirSync(`/proc/${pid}/task`).filter((thread) => Number(thread) !== pid)
-    return threads.some((thread) =>
-      startsVariable(readFileSync(`/proc/${pid}/task/${thread}/environ`, 'latin1'), name),
-    )
-  } catch {
-    return false
+    if (threads.length > 0) {
+      const environs = threads.map((thread) => readFileSync(`/proc/${pid}/task/${thread}/environ`, 'latin1'))
+      return environs.some((one) => startsVariable(one, name))
+    }
+    const live = liveProcess(pid)
+    return live === undefined || (typeof live === 'object' && live.inTransition) ? undefined : false
+  } catch (error) {
+    return isGone(error) ? undefined : false
   }
 }
 
