@@ -71,7 +71,7 @@ export const lockRequest = (ttlMs: number, terms: Terms) => ({
 
 const ttlMs = 600_000
 const line = timeline(ttlMs, {lockDelayMs: 0})
-/** TERM, KILL, and the end of the entitlement, if no renewal was ever confirmed; and the time between two renewals. */
+/** TERM, KILL, and the end of the entitlement after a confirmed renewal; and the time between two of these. */
 const moments = {TERM: line.termAfterMs, KILL: line.killAfterMs, end: line.entitledMs}
 export const {renewAfterMs} = line
 
@@ -161,7 +161,8 @@ export class Stage implements AsyncDisposable {
 
   /** The machine is suspended until just after a moment of the timeline; leash has not noticed it yet. */
   suspendTo(moment: keyof typeof moments): void {
-    this.time.suspend(moments[moment] + 10 - this.clock.elapsedMs())
+    const sentAtMs = this.lock.entitledUntilMs - line.entitledMs
+    this.time.suspend(sentAtMs + moments[moment] + 10 - this.clock.elapsedMs())
   }
 
   /** The same, and leash notices. */
