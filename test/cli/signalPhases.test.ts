@@ -16,8 +16,8 @@ type Signal = (typeof signals)[number]
 
 const statusOf = (signal: Signal): number => 128 + constants.signals[signal]
 
-/** In front of leash: SIGQUIT leaves no core file behind. */
-const withoutCore = ['sh', '-c', 'ulimit -c 0; exec "$@"', 'sh']
+/** In front of leash, which is started as users start it, and finds this Node on PATH. SIGQUIT leaves no core file behind. */
+const asUsersDo = 'ulimit -c 0; PATH=${1%/*}:$PATH; shift;'
 
 let etcd: EtcdServer
 beforeAll(async () => {
@@ -33,8 +33,12 @@ const nothingLeft = async (): Promise<void> => {
 }
 afterEach(nothingLeft)
 
-const run = (name: string, job: readonly string[], endpoint = etcd.url, through = withoutCore): Leash =>
-  new Leash(['run', '-l', name, '--ttl', '2s', '--endpoints', endpoint, '--', ...job], {through})
+const run = (
+  name: string,
+  job: readonly string[],
+  endpoint = etcd.url,
+  through = ['sh', '-c', `${asUsersDo} exec "$@"`, 'sh'],
+): Leash => new Leash(['run', '-l', name, '--ttl', '2s', '--endpoints', endpoint, '--', ...job], {through})
 
 /** The end of leash, and of all that it started: nothing may be started afterwards, as nobody is left to do it. */
 const endOfAll = async (leash: Leash): Promise<Ended> => {

@@ -9,11 +9,11 @@ import {nowMs, within} from './wait.ts'
 
 const repository = path.resolve(import.meta.dirname, '../..')
 
-/** The built command: what package.json names as its program. */
+/** The built command, started as users start it: what package.json names as its program, which finds Node on PATH. */
 const leash = (): string[] => {
   const manifest = readFileSync(path.join(repository, 'package.json'), 'utf8')
   const {bin} = JSON.parse(manifest) as {bin: {leash: string}}
-  return [process.execPath, path.join(repository, bin.leash)]
+  return [path.join(repository, bin.leash)]
 }
 
 /** All that a job starts carries this variable: it is how strays are found. */
@@ -43,12 +43,13 @@ export interface Exit {
   readonly atMs: number
 }
 
-/** The user's environment without what would configure leash or slow down its start. */
+/** The user's environment without what would configure leash or slow down its start, and with the Node that we run on. */
 const environment = (mark: string, more: JobOptions['env']): NodeJS.ProcessEnv => {
   const kept = Object.entries(process.env).filter(([name]) => !/^(LEASH_|ETCDCTL_|NODE_|VITEST)/.test(name))
   const home = path.join(repository, '.cache/home')
   mkdirSync(home, {recursive: true})
-  return {...Object.fromEntries(kept), HOME: home, [markVariable]: mark, ...more}
+  const PATH = [path.dirname(process.execPath), process.env['PATH']].join(path.delimiter)
+  return {...Object.fromEntries(kept), HOME: home, PATH, [markVariable]: mark, ...more}
 }
 
 /**
