@@ -1,3 +1,4 @@
+import type {FixtureMode} from '../support/oracle.ts'
 import {pause} from '../support/wait.ts'
 import type {Verdict} from './verdict.ts'
 import type {Round} from './round.ts'
@@ -26,6 +27,8 @@ export interface Fault {
   readonly strikesEtcd?: true
   /** In place of the TTL that all others have. */
   readonly ttlMs?: number
+  /** In place of the children that all others have in turn. */
+  readonly modes?: (index: number) => readonly FixtureMode[]
   /** By how many rounds all variants are seen. */
   readonly variants?: number
   /** Before anything is started. */

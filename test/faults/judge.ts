@@ -10,6 +10,9 @@ const lostStatus = 79
 /** Below the settling time of the next holder, so that an early deletion costs no overlap; and with a killed leash, at once. */
 const toEmptyLimitMs = 300
 
+/** With nothing to hold them together, processes that come and go are swept up again and again, until a sweep gets the last one. */
+const chaseLimitMs = 3000
+
 /** At this TTL and above, in rounds run singly, margins are those that users get. */
 const fullMarginTtlMs = 10_000
 const fullMarginMs = 250
@@ -109,7 +112,7 @@ const measure = async (fault: Fault, round: Round, verdict: Verdict): Promise<vo
   if (emptyAtMs === undefined || endedByItself(round, holder)) return
   const expiresNotBeforeMs = stage.ledger.expiresNotBeforeMs(ticket.lease) ?? -Infinity
   round.note("etcd could expire the holder's lease from here on", expiresNotBeforeMs)
-  if (killedAtMs !== undefined) noteKill(verdict, killedAtMs, emptyAtMs)
+  if (killedAtMs !== undefined) noteKill(round, verdict, killedAtMs, emptyAtMs)
   const deletedAtMs = round.deletedByUsAtMs ?? (await stage.tickets.deleted(ticket.key, 2 * ttlMs + 10_000))
   if (fault.againstCausality && deletedAtMs < emptyAtMs) {
     verdict.deletionToEmptyMs = emptyAtMs - deletedAtMs
@@ -123,10 +126,13 @@ const measure = async (fault: Fault, round: Round, verdict: Verdict): Promise<vo
     verdict.problems.push(`a margin of ${verdict.marginMs.toFixed(1)} ms`)
 }
 
-export const noteKill = (verdict: Verdict, killedAtMs: number, emptyAtMs: number): void => {
+export const noteKill = (round: Round, verdict: Verdict, killedAtMs: number, emptyAtMs: number): void => {
+  const {modes, tier} = round.character
+  const isChase = tier === 'session' && modes.includes('setsid') && modes.includes('fork-loop')
   const tookMs = emptyAtMs - killedAtMs
   verdict.killToEmptyMs = [tookMs]
-  if (tookMs > toEmptyLimitMs) verdict.problems.push('the tree ended too long after leash was killed')
+  if (tookMs > (isChase ? chaseLimitMs : toEmptyLimitMs))
+    verdict.problems.push('the tree ended too long after leash was killed')
 }
 
 export const countOverlaps = ({oracle}: Round, verdict: Verdict): void => {

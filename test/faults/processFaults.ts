@@ -1,5 +1,6 @@
 /** leash itself, or its guard, is killed, frozen or blocked. */
 import path from 'node:path'
+import type {FixtureMode} from '../support/oracle.ts'
 import {nowMs, pause} from '../support/wait.ts'
 import {aTtl, all, type Fault} from './Fault.ts'
 import type {Round} from './round.ts'
@@ -21,6 +22,9 @@ const killed = (name: string, more: Partial<Fault> = {}): Fault => ({
   strike: (_, rounds) => all(rounds, (round) => round.killHolder()),
   ...more,
 })
+
+/** Processes that have ended, or do not exist yet, when one comes to look at them; in one session, or each in its own. */
+const chains = (index: number): FixtureMode[] => (index % 4 < 2 ? ['fork-loop'] : ['setsid', 'fork-loop'])
 
 const blackHole = ({holderLink}: Round): Promise<void> => holderLink.each((wire) => wire.blackhole())
 
@@ -50,6 +54,14 @@ export const processFaults: readonly Fault[] = [
         await holderLink.each((wire) => wire.heal())
       }),
   }),
+  killed('leash killed while its job forks in a chain', {variants: 4, modes: chains}),
+  {
+    name: 'job leaves a chain of forks behind',
+    members: 'one',
+    holder: 'kept',
+    variants: 4,
+    modes: chains,
+  },
   {
     name: 'leash killed while it waits',
     members: 'one',

@@ -1,5 +1,5 @@
 import {nowMs, pause} from '../support/wait.ts'
-import {characterOf} from './characters.ts'
+import {characterOf, type Character} from './characters.ts'
 import type {Fault} from './Fault.ts'
 import {faults} from './faults.ts'
 import {judge} from './judge.ts'
@@ -71,7 +71,10 @@ const runBatch = async (
 }
 
 /** Also the first rounds of all faults meet all characters. */
-const characterFor = (fault: Fault, index: number) => characterOf(faults.indexOf(fault) + 1 + index)
+const characterFor = (fault: Fault, index: number): Character => {
+  const character = characterOf(faults.indexOf(fault) + 1 + index)
+  return fault.modes ? {...character, modes: fault.modes(index)} : character
+}
 
 const runTogether = async (fault: Fault, stage: Stage, rounds: readonly Round[]): Promise<Verdict[]> => {
   for (const round of rounds) fault.prepare?.(round)

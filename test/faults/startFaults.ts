@@ -60,7 +60,7 @@ const killedAtStart = async (fault: Fault, round: Round): Promise<Verdict> => {
     mustBe("the holder's signal", (await victim.exited()).signal, 'SIGKILL')
     await until('all of the holder to be gone', () => victim.processes().length === 0, {withinMs})
     if (!round.oracle.notes().some(({name}) => name === 'holder')) return
-    noteKill(verdict, killedAtMs, await victim.treeEmpty())
+    noteKill(round, verdict, killedAtMs, await victim.treeEmpty())
   })
   countOverlaps(round, verdict)
   await noteWhatIsLeft(fault, round, verdict)
