@@ -81,6 +81,9 @@ export interface StageOptions {
   readonly recording?: boolean
   readonly lockDelayMs?: number
   readonly foreground?: boolean
+  /** More variables for the job, and for the guard. */
+  readonly env?: Readonly<Record<string, string>>
+  readonly guardEnv?: Readonly<Record<string, string>>
 }
 
 /** A lock with a TTL of ten minutes that is held, and a job for it that waits. `await using` ends all that is left. */
@@ -113,7 +116,14 @@ export class Stage implements AsyncDisposable {
   /** @param script for a shell, which says something by `note WORD`, and gets told something by `told WORD` */
   static async set(
     script: string,
-    {wish = 'group', recording = false, lockDelayMs = 0, foreground = false}: StageOptions = {},
+    {
+      wish = 'group',
+      recording = false,
+      lockDelayMs = 0,
+      foreground = false,
+      env,
+      guardEnv,
+    }: StageOptions = {},
   ): Promise<Stage> {
     const time = new BentTime()
     const clock = new Clock(time)
@@ -129,11 +139,13 @@ export class Stage implements AsyncDisposable {
     ]
     const plan = {
       argv: ['sh', '-c', [...functions, script].join('\n')] as const,
-      inheritance: inheritance(),
+      inheritance: inheritance({...process.env, ...env}),
       foreground,
-      guard: recording
-        ? {...guardProgram, script: recordingGuard, env: {...guardProgram.env, DIRECTORY: directory}}
-        : guardProgram,
+      guard: {
+        ...guardProgram,
+        ...(recording && {script: recordingGuard}),
+        env: {...guardProgram.env, DIRECTORY: directory, ...guardEnv},
+      },
       containment: {wish, required: 'group' as const},
     }
     const job = await GuardedJob.prepare({...plan, argv: [...plan.argv]}, clock)
