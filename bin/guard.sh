@@ -70,6 +70,10 @@ kill_tree() {
   if [ -n "$over" ]; then return; fi
   if [ -n "$cgroup" ]; then
     echo 1 >"$cgroup/cgroup.kill"
+    # That passes over a process whose first thread has ended (seen on Linux 6.18).
+    for file in "$cgroup/cgroup.procs" "$cgroup"/*/cgroup.procs; do
+      if [ -r "$file" ]; then while read -r pid; do kill -KILL "$pid"; done <"$file"; fi
+    done
     return
   fi
   forget_strangers
@@ -86,12 +90,18 @@ is_empty() {
     while read -r key value; do [ "$key" = populated ] && return "$value"; done <"$cgroup/cgroup.events"
     return 1
   fi
-  # Twice: what was forked while we looked, by a process that we did not see any more, is in the second list.
-  find_members && find_members
+  # Again: what was forked while we looked, by a process that had ended when we came to it, is in the next list; and what was
+  # becoming another program, and had no environment for a moment, has one now.
+  find_members && sleep 0.02 && find_members && sleep 0.02 && find_members && ! has_hidden_members
+}
+
+# Where /proc shows only the user's own processes, one that changed its user is seen by the kernel's refusal alone.
+has_hidden_members() {
+  case ${session:+$(kill -0 "-$session" 2>&1)} in *'not permitted'*) ;; *) return 1 ;; esac
 }
 
 # Sets $members; succeeds if there is none. Threads are looked at, as a process whose first thread has ended looks like a
-# zombie. A zombie is dead, and has no environment. Who has nobody left that may be signalled is not dead.
+# zombie. A zombie is dead, and has no environment.
 find_members() {
   members=
   if [ -d /proc/self/task ]; then
