@@ -21,7 +21,7 @@ afterAll(() => etcd[Symbol.asyncDispose]())
 const job = ['--', 'sh', '-c', 'echo "runs under $PPID"; read line || :']
 const watchdog = {WATCHDOG_USEC: '5000000'}
 /** What systemd-notify sends, in the order of the messages. */
-const ready = ({name}: TestLock): string => `READY=1|STATUS=holds the lock ${name}`
+const ready = ({name}: TestLock): string => `READY=1|STATUS=acquired the lock ${name}`
 const fed = 'WATCHDOG=1'
 
 describe('with the real systemd-notify', () => {

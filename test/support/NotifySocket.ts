@@ -7,8 +7,8 @@ import {until} from './wait.ts'
 
 const repository = path.resolve(import.meta.dirname, '../..')
 
-/** Where scripts/systemd-setup has put the real systemd-notify. */
-const systemdPrograms = path.join(repository, '.cache/systemd/bin')
+/** Where scripts/systemd-setup has put the programs of systemd. */
+export const systemdPrograms = path.join(repository, '.cache/systemd/bin')
 
 /** A socket as systemd binds one for NOTIFY_SOCKET; it takes every message and does nothing. */
 export class NotifySocket implements AsyncDisposable {

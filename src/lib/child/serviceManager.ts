@@ -54,7 +54,8 @@ export function serviceManager(
   return {
     ready: (lockName) => {
       isReady = true
-      tell('--ready', `--status=holds the lock ${lockName}`)
+      // systemd shows it also when the unit has ended: it must be true then, too.
+      tell('--ready', `--status=acquired the lock ${lockName}`)
     },
     confirmed: () => {
       if (isReady && isWatched) tell('WATCHDOG=1')

@@ -42,7 +42,7 @@ describe('with the real systemd-notify', () => {
 
   test('says READY, and a status for people', async () => {
     manager(socket.env).ready('nightly backup')
-    expect(await socket.heard(1)).toEqual(['READY=1|STATUS=holds the lock nightly backup'])
+    expect(await socket.heard(1)).toEqual(['READY=1|STATUS=acquired the lock nightly backup'])
     expect(warnings).toEqual([])
   })
 
@@ -68,7 +68,7 @@ describe('with the real systemd-notify', () => {
       systemd.confirmed()
       systemd.ready('said instead')
     })
-    expect(heard[1]).toBe('READY=1|STATUS=holds the lock said instead')
+    expect(heard[1]).toBe('READY=1|STATUS=acquired the lock said instead')
   })
 
   test('a confirmed renewal says nothing before READY', async () => {
@@ -76,7 +76,7 @@ describe('with the real systemd-notify', () => {
     systemd.confirmed()
     // Would be left out.
     systemd.ready('x')
-    expect(await socket.heard(1)).toEqual(['READY=1|STATUS=holds the lock x'])
+    expect(await socket.heard(1)).toEqual(['READY=1|STATUS=acquired the lock x'])
   })
 })
 
@@ -119,7 +119,7 @@ describe('with a systemd-notify of our own', () => {
     writeFileSync(path.join(directory, 'go'), '')
     writeFileSync(path.join(directory, 'slow'), '\n')
     await confirmUntil(systemd, 2)
-    expect(lines('notes').slice(0, 2)).toEqual(['--ready --status=holds the lock x', 'WATCHDOG=1'])
+    expect(lines('notes').slice(0, 2)).toEqual(['--ready --status=acquired the lock x', 'WATCHDOG=1'])
   })
 
   test('one that stands still is ended after ten seconds, and the next confirmation is said', async () => {
