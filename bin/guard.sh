@@ -43,23 +43,29 @@ look_at_clock() {
   fi
 }
 
-# sleep(1) does not count suspend: hence a look every second.
+# sleep(1) does not count suspend: hence a look every second. A timer that is called off takes its sleep with it: an orphan
+# would be a zombie for ever where the first process buries nobody.
 end_tree_in_time() {
+  trap 'kill -KILL "$!"; wait; exit' USR1
   while
     look_at_clock
     left=$((until - now))
     [ "$left" -gt 0 ]
   do
-    if [ "$left" -ge 100 ]; then sleep 1; else sleep "0.$((left / 10))$((left % 10))"; fi
+    if [ "$left" -ge 100 ]; then nap=1; else nap=0.$((left / 10))$((left % 10)); fi
+    sleep "$nap" &
+    wait "$!"
   done
+  trap '' USR1
   end_tree
-  look_at_clock
   echo "ended $now"
 }
 
+# Leaves in $now when we began the looks that found it empty.
 end_tree() {
   while
     kill_tree
+    look_at_clock
     ! is_empty
   do
     sleep 0.02
@@ -159,7 +165,11 @@ obey() {
       look_at_clock
       # An end that is due is not called off.
       if [ -z "$until" ] || [ "$now" -lt "$until" ]; then
-        if [ -n "$timer" ]; then kill -KILL "$timer"; fi
+        if [ -n "$timer" ]; then
+          kill -USR1 "$timer"
+          kill -CONT "$timer"
+          wait "$timer"
+        fi
         until=$2
         end_tree_in_time &
         timer=$!
@@ -173,6 +183,8 @@ obey() {
 
 # Without it a tree would look empty.
 command -v grep >/dev/null || exit 1
+# A shorter marker would be in the environment of others.
+case $marker in LEASH_RUN_????????????????) ;; *) exit 1 ;; esac
 while read -r order first second third; do obey "$order" "$first" "$second" "$third"; done
 
 if [ -n "$job" ]; then end_tree; fi
