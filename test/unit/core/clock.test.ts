@@ -39,6 +39,16 @@ test('goes by the monotonic clock where boot time is coarser', () => {
   expect(coarse.elapsedMs()).toBe(7)
 })
 
+test('knows what the boot clock will show at a moment, suspended or not before that', async () => {
+  const {time, clock} = start()
+  const atMs = clock.elapsedMs() + 5000
+  const bootMs = time.bootMs() + 5000
+  expect(clock.bootMsAt(atMs)).toBe(bootMs)
+  await time.advance(1000)
+  time.suspend(1000)
+  expect(clock.bootMsAt(atMs)).toBe(bootMs)
+})
+
 test('sleeps until the moment, not shorter', async () => {
   const {time, clock} = start()
   let wokenAtMs: number | undefined

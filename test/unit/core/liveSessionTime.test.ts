@@ -101,21 +101,41 @@ describe('a process that stood still', () => {
     expect(session.lost.aborted).toBe(true)
   })
 
+  test('past the TERM moment has lost, also if a renewal was answered meanwhile: its guard may have acted', async () => {
+    const {time, store, session} = await keepSession()
+    session.guard()
+    const release = store.holdAnswers('renew')
+    await time.advance(7500)
+    // The TERM moment of the grant is past, that of the renewal is not, and the ticket was seen.
+    time.block(line.termAfterMs - 7500 + 1000)
+    release()
+    await time.advance(0)
+    expect(session.lost.reason).toMatchObject({kind: 'unconfirmed', sentAtMs: 0, killAtMs: line.killAfterMs})
+  })
+
   test('counts a renewal that was answered meanwhile from when it was sent', async () => {
     const {time, clock, store, session} = await keepSession()
     session.guard()
     const release = store.holdAnswers('renew')
     await time.advance(7500)
-    time.block(line.termAfterMs - 7500 + 1000)
+    time.block(line.termAfterMs - 7500 - 1000)
     store.unreachable = 'silent'
     release()
-    await time.advance(0)
-    // The TERM moment of the grant is past, that of the renewal is not, and the ticket was seen.
-    expect(clock.elapsedMs()).toBeGreaterThan(line.termAfterMs)
     await time.advance(7500 + line.termAfterMs - clock.elapsedMs() - 1)
     expect(session.lost.aborted).toBe(false)
     await time.advance(2)
     expect(session.lost.reason).toMatchObject({kind: 'unconfirmed', sentAtMs: 7500})
+  })
+
+  test('has lost as soon as it looks, before any timer', async () => {
+    const {time, session} = await keepSession()
+    session.guard()
+    time.block(line.termAfterMs - 1)
+    session.look()
+    expect(session.lost.aborted).toBe(false)
+    time.block(1)
+    session.look()
+    expect(session.lost.reason).toMatchObject({killAtMs: line.killAfterMs})
   })
 })
 

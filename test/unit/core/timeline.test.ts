@@ -29,6 +29,7 @@ test('of the default TTL: 30 s, renewed every 7.5 s, TERM at 19.95 s, KILL at 28
     entitledMs: 29_700,
     termAfterMs: 19_950,
     killAfterMs: 28_950,
+    guardAfterMs: 28_850,
     warnAfterMs: 9975,
     renewAfterMs: 7500,
     attemptMs: 3750,
@@ -102,6 +103,14 @@ describe('whatever fits', () => {
       expect(killAfterMs).toBeGreaterThan(termAfterMs)
       expect(entitledMs).toBeGreaterThanOrEqual(killAfterMs + 250 - 1e-6)
       expect(ttlMs - lockDelayMs).toBeGreaterThan(entitledMs)
+    })
+  })
+
+  test('has the guard end the tree after TERM and before KILL, or with hardly any grace not long after', () => {
+    holds(({termAfterMs, guardAfterMs, killAfterMs, graceMs, entitledMs}) => {
+      expect(guardAfterMs).toBeGreaterThanOrEqual(termAfterMs + 20 - 1e-6)
+      if (graceMs >= 120) expect(guardAfterMs).toBeCloseTo(killAfterMs - 100)
+      expect(entitledMs - guardAfterMs).toBeGreaterThanOrEqual(230 - 1e-6)
     })
   })
 
