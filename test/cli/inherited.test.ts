@@ -88,7 +88,7 @@ describe('descriptors', () => {
     expect(await printed(preparation, ['sh', '-c', 'echo $LISTEN_FDS; cat <&3'])).toBe('1\nhi\n')
   })
 
-  test.fails('sockets from a service manager are addressed to the job', async () => {
+  test('sockets from a service manager are addressed to the job', async () => {
     const preparation = 'exec 3< <(echo hi); export LISTEN_FDS=1 LISTEN_PID=$$'
     expect(await printed(preparation, ['sh', '-c', '[ "$LISTEN_PID" = $$ ] && echo mine'])).toBe('mine\n')
   })
@@ -185,8 +185,7 @@ describe('the environment', () => {
     })
   })
 
-  test.fails.each([
-    ['OPTIND', {}],
+  test.each([
     ['PS1', names],
     ['PS4', names],
   ])('the job has %s, which the shell that it was takes for its own', async (name, more) => {

@@ -19,7 +19,7 @@ const digits = [3, 4, 5, 6, 7, 8, 9]
 /** From 32 on they are real-time signals, which shells cannot ignore. */
 const lastIgnorable = 31
 /** What shells set by themselves. */
-const shellsOwn = ['PWD', 'OLDPWD', 'IFS']
+const shellsOwn = ['PWD', 'OLDPWD', 'IFS', 'PS1', 'PS4']
 const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/
 
 /**
@@ -66,6 +66,9 @@ export class Stub {
       if (child.pid === undefined) await new Promise((_, reject) => child.once('error', reject))
       // It may be dead when it is told something; its end says so.
       child.stdin?.on('error', () => {})
+      // At once: it waits in the foreground, where a Ctrl-C that leash was told to ignore would end it.
+      const ignored = inheritance.ignoredSignals.filter((signal) => signal <= lastIgnorable)
+      if (ignored.length > 0) child.stdin?.write(`trap '' ${ignored.join(' ')}\n`)
       return new Stub(child as ChildProcess & {pid: number}, command, stdinAt)
     } catch (error) {
       // Node throws some faults (E2BIG: arguments and environment are too long) and emits the others.
@@ -84,14 +87,14 @@ export class Stub {
 
   /** Lets it become the command, with more variables. If it cannot, it says so on stderr and ends with 126 or 127, as a shell does. */
   go(variables: Readonly<Record<string, string>>): void {
-    const {ignoredSignals, openFiles, env, rawEnv} = this.#command.inheritance
-    const ignored = ignoredSignals.filter((signal) => signal <= lastIgnorable)
+    const {openFiles, env, rawEnv} = this.#command.inheritance
     const script: (string | Buffer)[] = [
-      ...(ignored.length > 0 ? [`trap '' ${ignored.join(' ')}\n`] : []),
       ...(openFiles === undefined ? [] : [`ulimit -Sn ${openFiles}\n`]),
       ...shellsOwn.map((name) => (env[name] === undefined ? `unset ${name}\n` : assignment(name, env[name]))),
       ...[...rawEnv].map(([name, value]) => assignment(name, value)),
       ...Object.entries(variables).map(([name, value]) => assignment(name, value)),
+      // Sockets that a service manager addressed to us are the job's (sd_listen_fds(3)).
+      ...(env['LISTEN_PID'] === String(process.pid) ? ['export LISTEN_PID=$$\n'] : []),
       this.#becoming(),
     ]
     this.process.stdin?.end(Buffer.concat(script.map((line) => Buffer.from(line))))
