@@ -61,6 +61,14 @@ end_tree_in_time() {
   echo "ended $now"
 }
 
+# What is due goes on.
+call_off() {
+  if [ -n "$timer" ]; then
+    kill -USR1 "$timer"
+    kill -CONT "$timer"
+  fi
+}
+
 # Leaves in $now when we began the looks that found it empty.
 end_tree() {
   while
@@ -107,14 +115,15 @@ has_hidden_members() {
 }
 
 # Sets $members; succeeds if there is none. Threads are looked at, as a process whose first thread has ended looks like a
-# zombie. A zombie is dead, and has no environment.
+# zombie. A zombie is dead, and has no environment. In "pid (comm) state parent group session ...", comm may hold anything: what
+# counts comes after the last parenthesis.
 find_members() {
   members=
   if [ -d /proc/self/task ]; then
     for file in $(
       grep -lsF "$marker=" /proc/[0-9]*/task/[0-9]*/environ
       if [ -n "$session" ]; then
-        grep -ls -e ") [^ZX] [0-9]* $session " -e ") [^ZX] [0-9]* [0-9]* $session " /proc/[0-9]*/task/[0-9]*/stat
+        grep -ls -e ") [^ZX] [0-9]* $session [^)]*$" -e ") [^ZX] [0-9]* [0-9]* $session [^)]*$" /proc/[0-9]*/task/[0-9]*/stat
       elif [ -n "$job" ]; then
         list_tree "/proc/$job/task/$job/stat"
       fi
@@ -130,10 +139,10 @@ find_members() {
 
 # The files in /proc of live processes and of all that descends from them.
 list_tree() {
-  for file in $(grep -ls ') [^ZX] ' "$@"); do
+  for file in $(grep -ls ') [^ZX] [^)]*$' "$@"); do
     echo "$file"
     file=${file#/proc/}
-    list_tree $(grep -ls ") [^ZX] ${file%%/*} " /proc/[0-9]*/stat)
+    list_tree $(grep -ls ") [^ZX] ${file%%/*} [^)]*$" /proc/[0-9]*/stat)
   done
 }
 
@@ -141,7 +150,6 @@ list_tree() {
 see_start() {
   start=
   [ -r "/proc/$1/stat" ] && read -r stat <"/proc/$1/stat" || return 0
-  # "pid (comm) state ...": comm may hold anything.
   set -- ${stat##*) }
   start=${20}
 }
@@ -166,8 +174,7 @@ obey() {
       # An end that is due is not called off.
       if [ -z "$until" ] || [ "$now" -lt "$until" ]; then
         if [ -n "$timer" ]; then
-          kill -USR1 "$timer"
-          kill -CONT "$timer"
+          call_off
           wait "$timer"
         fi
         until=$2
@@ -177,7 +184,10 @@ obey() {
       echo "until $2"
       ;;
     ticket) ticket=$2 ;;
-    empty) over=1 ;;
+    empty)
+      over=1
+      call_off
+      ;;
   esac
 }
 
