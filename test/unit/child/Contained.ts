@@ -1,6 +1,7 @@
 import {spawn, type ChildProcess} from 'node:child_process'
-import {randomUUID} from 'node:crypto'
+import {randomBytes, randomUUID} from 'node:crypto'
 import {once} from 'node:events'
+import {readFileSync} from 'node:fs'
 import type {Containment} from '../../../src/lib/child/containment.ts'
 import {isStopped, killMarked, processesMarked} from '../../support/processes.ts'
 import {until} from '../../support/wait.ts'
@@ -16,14 +17,17 @@ export const soon = {withinMs: 10_000}
 /** A job in a containment. It says what it has to say on its stdout. `await using` ends all that is left of it. */
 export class Contained implements AsyncDisposable {
   readonly containment: Containment
+  /** The variable that its processes carry. */
+  readonly marker: string
   readonly #mark: string
   readonly #process: ChildProcess
   #said = ''
   #isGone = false
 
-  private constructor(child: ChildProcess, containment: Containment, mark: string) {
+  private constructor(child: ChildProcess, containment: Containment, marker: string, mark: string) {
     this.#process = child
     this.containment = containment
+    this.marker = marker
     this.#mark = mark
     child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.#said += text))
     child.once('close', () => (this.#isGone = true))
@@ -31,10 +35,7 @@ export class Contained implements AsyncDisposable {
 
   /** Starts a process, has it contained, and lets it become the job. */
   static async start(contain: Contain, leads: boolean, ...argv: readonly string[]): Promise<Contained> {
-    const [mark, marker] = [
-      `${markVariable}=${randomUUID()}`,
-      `LEASH_RUN_${randomUUID().replaceAll('-', '')}`,
-    ]
+    const [mark, marker] = [`${markVariable}=${randomUUID()}`, `LEASH_RUN_${randomBytes(8).toString('hex')}`]
     const env = {...process.env, [markVariable]: mark.slice(markVariable.length + 1), [marker]: '1'}
     const child = spawn('sh', ['-c', 'read -r _; exec "$@"', 'sh', ...argv], {
       detached: leads,
@@ -43,11 +44,16 @@ export class Contained implements AsyncDisposable {
     })
     const containment = await contain({pid: child.pid ?? 0, leads, marker})
     child.stdin.write('go\n')
-    return new Contained(child, containment, mark)
+    return new Contained(child, containment, marker, mark)
   }
 
   get pid(): number {
     return this.#process.pid ?? 0
+  }
+
+  /** What the kernel calls its process. */
+  get name(): string {
+    return readFileSync(`/proc/${this.pid}/comm`, 'latin1')
   }
 
   /** Its process has ended, and was reaped. */
