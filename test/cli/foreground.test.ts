@@ -6,7 +6,9 @@ import {onPath} from '../../bench/measure.ts'
 import {canContainByCgroup} from '../support/cgroups.ts'
 import {EtcdServer} from '../support/EtcdServer.ts'
 import {deleteKey} from '../support/etcdGateway.ts'
+import {isStopped} from '../support/processes.ts'
 import {scratchDirectory} from '../support/scratch.ts'
+import {until} from '../support/wait.ts'
 import {fixture, leash} from './support/leash.ts'
 import {keys, Shell} from './support/Shell.ts'
 import {TestLock} from './support/TestLock.ts'
@@ -170,6 +172,51 @@ describe.each([
     await shell.hangUp()
     await shell.isGone()
     await lock.isFree()
+  })
+
+  testHere('--foreground lets the job open the terminal although its stdin is a pipe', async () => {
+    await using shell = await Shell.start(env)
+    const job = 'read -r piped; echo "say"; read -r typed </dev/tty; echo "$piped and $typed"'
+    shell.run(`echo piped | ${runUnder(new TestLock(etcd), '--foreground')} sh -c '${job}'`)
+    await shell.says(/say/)
+    shell.run('typed')
+    await shell.says(/piped and typed/)
+    expect(await shell.status()).toBe(0)
+  })
+
+  testHere('a shell under leash has jobs of its own, which Ctrl-Z stops alone', async () => {
+    const lock = new TestLock(etcd)
+    await using shell = await Shell.start(env)
+    shell.run(`${runUnder(lock)} bash --norc --noprofile --noediting -i`)
+    expect(await shell.status()).toBe(0)
+    shell.run('echo "in $LEASH_LOCK"; sleep 600')
+    await shell.says(/in lock/)
+    const sleeper = await shell.process('sleep 600')
+    shell.type(keys.suspend)
+    expect(await shell.status()).toBe(148)
+    shell.run('fg')
+    await until('it to go on', () => !isStopped(sleeper), {withinMs: 5000})
+    shell.type(keys.interrupt)
+    expect(await shell.status()).toBe(130)
+    shell.run('exit 5')
+    expect(await shell.status()).toBe(5)
+    await shell.isAlone()
+    await lock.isFree()
+  })
+
+  testHere('when the lock is lost, the terminal comes back from a shell under leash', async () => {
+    const lock = new TestLock(etcd)
+    await using shell = await Shell.start(env)
+    shell.run(`${runUnder(lock)} bash --norc --noprofile --noediting -i`)
+    expect(await shell.status()).toBe(0)
+    shell.run('echo starts; sleep 600')
+    await shell.says(/starts/)
+    await deleteKey(etcd.url, await lock.ticket())
+    expect(await shell.status()).toBe(79)
+    shell.run('read -r line; echo "got $line"')
+    shell.run('a line')
+    await shell.says(/got a line/)
+    await shell.isAlone()
   })
 
   testHere('--no-foreground gives the job a session of its own, without the terminal', async () => {

@@ -1,9 +1,11 @@
+import {readFileSync} from 'node:fs'
+import {constants} from 'node:os'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {canContainByCgroup} from '../support/cgroups.ts'
 import {EtcdServer} from '../support/EtcdServer.ts'
 import {Job} from '../support/Job.ts'
 import {Oracle} from '../support/oracle.ts'
-import {isStopped} from '../support/processes.ts'
+import {type Found, isStopped} from '../support/processes.ts'
 import {until} from '../support/wait.ts'
 import {Leash, leash} from './support/leash.ts'
 import {keys, Shell} from './support/Shell.ts'
@@ -25,6 +27,10 @@ const reader = `sh -c 'echo "leash $PPID job $$"; read -r line; echo "got $line"
 const pidsOf = async (shell: Shell): Promise<number[]> => {
   const [, ...pids] = await shell.says(/leash (\d+) job (\d+)/)
   return pids.map(Number)
+}
+const ignoresInterrupt = (pid: number): boolean => {
+  const [, ignored = '0'] = /^SigIgn:\s*(\S+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? []
+  return (BigInt(`0x${ignored}`) & (1n << BigInt(constants.signals.SIGINT - 1))) !== 0n
 }
 const allStopped = (pids: readonly number[]): Promise<boolean> =>
   until('leash and its job to be stopped', () => pids.every(isStopped), {withinMs: 5000})
@@ -100,6 +106,7 @@ describe.each([
       await using shell = await Shell.start(env)
       shell.run(`${runUnder(new TestLock(etcd))} ${reader} &`)
       await allStopped(await pidsOf(shell))
+      await shell.knowsOfStop()
       shell.run('fg')
       await shell.says(/fg|leash run/)
       shell.run('a line')
@@ -118,6 +125,25 @@ describe.each([
     shell.type(keys.suspend)
     expect(await shell.status()).toBe(stopped)
     shell.run('fg')
+    holder.endInput()
+    await shell.says(/mine/)
+    expect(await shell.status()).toBe(0)
+    await shell.isAlone()
+    await lock.isFree()
+  })
+
+  testHere('a waiter that was told to ignore Ctrl-C has its turn', async () => {
+    const lock = new TestLock(etcd)
+    await using holder = new Leash(['run', '-l', lock.name, '--', 'sh', '-c', 'echo runs; read line'], {env})
+    await holder.says(/runs/)
+    await using shell = await Shell.start(env)
+    shell.run(`(trap "" INT; exec ${runUnder(lock)} echo mine)`)
+    await until('the waiter to queue', async () => (await lock.queueLength()) === 2, {withinMs: 10_000})
+    // What is to become the job waits, too, in the same foreground.
+    const isDeaf = ({pid, command}: Found): boolean =>
+      command.endsWith('-s -- echo mine') && ignoresInterrupt(pid)
+    await until('it to ignore Ctrl-C', () => shell.processes().some(isDeaf), {withinMs: 5000})
+    shell.type(keys.interrupt)
     holder.endInput()
     await shell.says(/mine/)
     expect(await shell.status()).toBe(0)

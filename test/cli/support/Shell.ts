@@ -113,6 +113,16 @@ export class Shell implements AsyncDisposable {
     return Number(status)
   }
 
+  /** Resolves when the shell has said that something in its background was stopped, which it does before a prompt. */
+  async knowsOfStop(): Promise<void> {
+    const asked = async (): Promise<boolean> => {
+      this.type(keys.enter)
+      await this.status()
+      return /Stopped/.test(this.#screen)
+    }
+    await until('the shell to speak of a stop', asked, {withinMs: 10_000, detail: () => this.describe()})
+  }
+
   /** All that was ever on the screen. */
   get screen(): string {
     return stripVTControlCharacters(this.#screen).replaceAll('\r\n', '\n')
@@ -122,6 +132,16 @@ export class Shell implements AsyncDisposable {
   async hangUp(): Promise<void> {
     this.#terminal.kill('SIGKILL')
     await within('the terminal to be gone', this.#end, {withinMs: 5000})
+  }
+
+  /** Waits until one of its processes has this command line, and returns its process id. */
+  async process(command: string): Promise<number> {
+    const found = await until(
+      `a process ${command}`,
+      () => this.processes().find((process) => process.command === command),
+      {withinMs: 10_000, detail: () => this.describe()},
+    )
+    return found.pid
   }
 
   /** All live processes that came from it, the shell included. */
