@@ -29,9 +29,9 @@ use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 my ($directory, $name, @modes) = @ARGV;
 my %mode = map { $_ => 1 } @modes;
-# Ten seconds of a chain, or more: longer than any test needs it. Where only a sweep over /proc can end it, it must live
-# longer than a sweep takes from seeing to killing.
-my ($hop_s, $hops) = $mode{setsid} ? (0.02, 500) : (0.005, 2000);
+# Ten seconds of a chain, longer than any test needs it. Where only a sweep over /proc can end it, it must live longer than a
+# sweep takes from seeing to killing. More often, and the process ids of the machine would go round in no time.
+my ($hop_s, $hops) = $mode{setsid} ? (0.05, 200) : (0.01, 1000);
 $SIG{TERM} = 'IGNORE' if $mode{'ignore-term'};
 $SIG{PIPE} = 'IGNORE';
 
