@@ -2,7 +2,7 @@ import {spawn} from 'node:child_process'
 
 /** The service manager that started us and asked to be told how the service fares: systemd. */
 export interface ServiceManager {
-  /** The lock is held and its job runs. Call it once. */
+  /** The lock is held, and its job is being started: said when the caller is done. Call it once. */
   ready(lockName: string): void
   /** A renewal was confirmed. Before READY systemd's watchdog does not count, and nothing is said. */
   confirmed(): void
@@ -53,9 +53,12 @@ export function serviceManager(
   let isReady = false
   return {
     ready: (lockName) => {
-      isReady = true
-      // systemd shows it also when the unit has ended: it must be true then, too.
-      tell('--ready', `--status=acquired the lock ${lockName}`)
+      // The job does not wait for this fork.
+      setImmediate(() => {
+        isReady = true
+        // systemd shows it also when the unit has ended: it must be true then, too.
+        tell('--ready', `--status=acquired the lock ${lockName}`)
+      })
     },
     confirmed: () => {
       if (isReady && isWatched) tell('WATCHDOG=1')

@@ -1,4 +1,4 @@
-import {execFileSync} from 'node:child_process'
+import {ChildProcess, execFileSync} from 'node:child_process'
 import {readFileSync, rmSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest'
@@ -122,14 +122,23 @@ describe('with a systemd-notify of our own', () => {
     expect(lines('notes').slice(0, 2)).toEqual(['--ready --status=acquired the lock x', 'WATCHDOG=1'])
   })
 
+  test('the caller of ready, who is about to let a job go, does not wait for a program to be started', async () => {
+    const systemd = managerWith(':')
+    const spawned = vi.spyOn(ChildProcess.prototype as unknown as {spawn: () => void}, 'spawn')
+    systemd.ready('x')
+    expect(spawned).not.toHaveBeenCalled()
+    await runs(1)
+    expect(spawned).toHaveBeenCalledOnce()
+    spawned.mockRestore()
+  })
+
   test('one that stands still is ended after ten seconds, and the next confirmation is said', async () => {
     const timers = vi.spyOn(globalThis, 'setTimeout')
     const systemd = managerWith('[ -e stood ] || { >stood; exec sleep 600; }')
     systemd.ready('x')
-    const [end, afterMs] = timers.mock.calls[0] ?? []
-    timers.mockRestore()
-    expect(afterMs).toBe(10_000)
     await runs(1)
+    const [end] = timers.mock.calls.find(([, delayMs]) => delayMs === 10_000) ?? []
+    timers.mockRestore()
     end?.()
     await confirmUntil(systemd, 2)
     expect(warnings).toEqual([failure('ended with SIGKILL')])
