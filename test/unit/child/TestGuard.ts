@@ -1,8 +1,9 @@
 import {spawn, spawnSync, type ChildProcess} from 'node:child_process'
 import {randomBytes} from 'node:crypto'
 import {once} from 'node:events'
-import {existsSync, readFileSync, rmSync} from 'node:fs'
+import {existsSync, readFileSync, readdirSync, rmSync} from 'node:fs'
 import path from 'node:path'
+import {commandOf, parentOf} from '../../support/processes.ts'
 import {scratchDirectory} from '../../support/scratch.ts'
 import {until, within} from '../../support/wait.ts'
 import {guardScript} from './job.fixture.ts'
@@ -54,6 +55,15 @@ export class TestGuard implements AsyncDisposable {
 
   get pid(): number {
     return this.#process.pid ?? 0
+  }
+
+  /** The process of its that waits for the time to come. */
+  timerPid(): number {
+    const isTimer = (pid: number): boolean =>
+      parentOf(pid) === this.pid && commandOf(pid) === commandOf(this.pid)
+    const pid = readdirSync('/proc').map(Number).filter(Boolean).find(isTimer)
+    if (pid === undefined) throw new Error('the guard has no timer')
+    return pid
   }
 
   get hasEnded(): boolean {

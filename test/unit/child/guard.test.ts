@@ -201,6 +201,31 @@ describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('in %s',
       }
     })
 
+    test('obeys though its timer was stopped', async () => {
+      await using stage = await guarded(shell, session)
+      const {guard, job} = stage
+      guard.tell(`until ${bootTime() + 100_000}`)
+      await guard.says(/until \d+\n/)
+      process.kill(guard.timerPid(), 'SIGSTOP')
+      guard.tell('until 0')
+      await guard.says(/ended \d+\n/)
+      await job.isGone()
+    })
+
+    test.skipIf(!canContainByCgroup())(
+      'takes a cgroup that is gone for empty (where one can be made)',
+      async () => {
+        await using stage = await guarded(shell, {leads: true, inCgroup: true})
+        const {guard, job} = stage
+        job.containment.dispose()
+        guard.tell('ticket the-ticket')
+        guard.endInput()
+        await guard.end()
+        expect(isAlive(job.pid)).toBe(true)
+        expect(guard.cleanEnd).toBe('the-ticket\n')
+      },
+    )
+
     test('ends by itself when leash has died before there was a job', async () => {
       await using guard = new TestGuard({shell})
       guard.endInput()
