@@ -20,6 +20,11 @@ const digits = [3, 4, 5, 6, 7, 8, 9]
 const lastIgnorable = 31
 /** What shells set by themselves. */
 const shellsOwn = ['PWD', 'OLDPWD', 'IFS', 'PS1', 'PS4']
+/**
+ * Others than bash count SHLVL up at their start; bash counts it down again when it becomes a command, and then sets it if it
+ * was not there: unless the name leads elsewhere.
+ */
+const noShellLevel = 'unset SHLVL\n[ -z "$BASH_VERSION" ] || declare -n "SHLVL=leash[0]" 2>/dev/null\n'
 const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/
 
 /**
@@ -91,6 +96,9 @@ export class Stub {
     const script: (string | Buffer)[] = [
       ...(openFiles === undefined ? [] : [`ulimit -Sn ${openFiles}\n`]),
       ...shellsOwn.map((name) => (env[name] === undefined ? `unset ${name}\n` : assignment(name, env[name]))),
+      ...(env['SHLVL'] === undefined
+        ? [noShellLevel]
+        : ['[ -n "$BASH_VERSION" ] || ', assignment('SHLVL', env['SHLVL'])]),
       ...[...rawEnv].map(([name, value]) => assignment(name, value)),
       ...Object.entries(variables).map(([name, value]) => assignment(name, value)),
       // Sockets that a service manager addressed to us are the job's (sd_listen_fds(3)).
