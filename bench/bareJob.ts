@@ -31,6 +31,7 @@ export class GuardedJob {
       signal: (name) => void signal(name),
       kill: () => void signal('SIGKILL'),
       isEmpty: () => !signal(0),
+      isOccupied: () => signal(0),
       dispose: () => {},
     }
   }

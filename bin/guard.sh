@@ -106,7 +106,11 @@ is_empty() {
   fi
   # Again: what was forked while we looked, by a process that had ended when we came to it, is in the next list; and what was
   # becoming another program, and had no environment for a moment, has one now.
-  find_members && sleep 0.02 && find_members && sleep 0.02 && find_members && ! has_hidden_members
+  for pause in 0 0.01 0.01 0.01 0.01; do
+    sleep "$pause"
+    find_members || return
+  done
+  ! has_hidden_members
 }
 
 # Where /proc shows only the user's own processes, one that changed its user is seen by the kernel's refusal alone.

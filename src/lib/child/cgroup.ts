@@ -86,6 +86,10 @@ export class Cgroup implements Containment {
     }
   }
 
+  isOccupied(): boolean {
+    return !this.isEmpty()
+  }
+
   pids(): number[] {
     return this.#ifThere(() => this.#subtree().flatMap((directory) => processesIn(directory)), [])
   }

@@ -27,6 +27,8 @@ export interface Containment {
    * else; afterwards it may.
    */
   isEmpty(): boolean
+  /** Whether a process of the job is seen alive. False too while that cannot be said, on a machine that forks a lot. */
+  isOccupied(): boolean
   /** The job's live processes, for people. */
   pids(): number[]
   /** Gives back what was made for the job, which has ended; what it left behind goes on. */

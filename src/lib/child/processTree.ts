@@ -12,8 +12,13 @@ export interface TreeRoot {
   marker: string
 }
 
-/** How often we look in vain for something that ends before we come to it, until we say that it is there. */
+/** How often we look again at once because something had ended when we came to it. */
 const mostLooks = 10
+/**
+ * What had ended may have been the job's and have forked another, which the same may happen to; but not for so long. Then it
+ * was strangers', on a machine that forks a lot.
+ */
+const unclearForMs = 1000
 
 /** What this machine has, if there is no cgroup. */
 export const tierWithoutCgroup: Tier = platform() === 'linux' ? 'session' : 'group'
@@ -28,6 +33,8 @@ export class ProcessTree implements Containment {
   readonly #root: TreeRoot
   /** The job's own start, if there is a /proc: who started before is not of its tree. */
   readonly #startTicks: number | undefined
+  /** Since when none of them was seen, and something ended each time when we came to it. */
+  #unclearSinceMs: number | undefined
 
   /** Make it while the process is known to be there. */
   constructor(root: TreeRoot) {
@@ -48,16 +55,26 @@ export class ProcessTree implements Containment {
 
   isEmpty(): boolean {
     if (this.tier === 'group') return this.#isGroupGone()
-    if (this.#root.leads && this.#hasHiddenMembers()) return false
+    if (this.#hasHiddenMembers()) return this.#seen()
     const seen = new Set<number>()
     for (let look = 0; look < mostLooks; look++) {
       const pids = allPids().filter((pid) => !seen.has(pid))
       const {members, uncertain, someEnded} = this.#look(pids)
-      if (members.length > 0) return false
+      if (members.length > 0) return this.#seen()
       if (!someEnded && uncertain.size === 0) return true
       // What has ended may have been the job's, and what it forked is new in the next list.
       for (const pid of pids) if (!uncertain.has(pid)) seen.add(pid)
     }
+    this.#unclearSinceMs ??= performance.now()
+    return performance.now() - this.#unclearSinceMs >= unclearForMs
+  }
+
+  isOccupied(): boolean {
+    return !this.isEmpty() && this.#unclearSinceMs === undefined
+  }
+
+  #seen(): false {
+    this.#unclearSinceMs = undefined
     return false
   }
 
@@ -69,6 +86,7 @@ export class ProcessTree implements Containment {
 
   /** Where /proc shows only the user's own processes, one that changed its user is seen by the kernel's refusal alone. */
   #hasHiddenMembers(): boolean {
+    if (!this.#root.leads) return false
     try {
       process.kill(-this.#root.pid, 0)
       return false

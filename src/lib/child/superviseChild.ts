@@ -99,7 +99,6 @@ function watchOver(
     const {supervision, effect} = supervise(now, event)
     now = supervision
     if (effect !== undefined && !isOver()) perform(effect)
-    leftovers ||= now.state === 'leaving' || now.state === 'lingering'
     cancelPoll()
     if (now.state === 'empty') finish(now)
     else if (now.state !== 'running') cancelPoll = clock.schedule(nextPollMs, () => poll(nextPollMs))
@@ -122,13 +121,13 @@ function watchOver(
   }
   const speak = (): void => {
     const nowMs = clock.elapsedMs()
-    if (nowMs >= unkillableAtMs) {
+    if (nowMs >= unkillableAtMs && containment.isOccupied()) {
       unkillableAtMs = Infinity
       tell({kind: 'unkillable', pids: containment.pids()})
     }
     if (overlapSeen || nowMs <= Math.min(lock.entitledUntilMs, goneAtMs + goneToOverlapMs)) return
     // A child that is dead and not yet reaped overlaps with nobody.
-    overlapSeen = !containment.isEmpty()
+    overlapSeen = containment.isOccupied()
     if (overlapSeen) tell({kind: 'overlapPossible'})
   }
   const onLost = (): void => {
@@ -146,7 +145,9 @@ function watchOver(
   const onChildEnded = (): void => {
     // After a freeze it is the guard that has ended it, and the loss comes first.
     lock.look()
-    const end = {end: endOf(child), treeEmpty: containment.isEmpty(), leftovers: policy}
+    const treeEmpty = containment.isEmpty()
+    leftovers = now.state === 'running' && !treeEmpty && containment.isOccupied()
+    const end = {end: endOf(child), treeEmpty, leftovers: policy}
     on({type: 'childEnded', ...end, nowMs: clock.elapsedMs(), graceMs})
   }
   /** An exception that nobody caught does not leave the job without a supervisor. */
@@ -158,7 +159,6 @@ function watchOver(
     gone.removeEventListener('abort', onGone)
     guard.died.removeEventListener('abort', onGuardDied)
     process.off('exit', onExit)
-    leftovers ||= policy === 'leave' && !containment.isEmpty()
     job.treeEmpty()
     onEmpty({child: endOf(child), ...(cause && {cause}), leftovers, overlapSeen})
   }
