@@ -12,11 +12,18 @@ import {Contained, soon} from './Contained.ts'
 import {TestGuard, bootTime, shells} from './TestGuard.ts'
 
 const sleeping = ['sleep', '1000'] as const
-/** A child, one in a process group of its own, and a daemon in a session of its own; ignoring what can be ignored. */
+/**
+ * A child; a daemon in a session of its own; and who has another environment, and a process group of its own. They ignore what
+ * can be ignored.
+ */
 const spreading = [
   'sh',
   '-c',
-  'trap "" HUP INT TERM QUIT; sleep 1000 & echo $!; setsid sh -c "sleep 1000 & echo \\$!"; perl -e \'setpgrp; $| = 1; print "$$\\n"; sleep 1000\' & wait',
+  `trap "" HUP INT TERM QUIT
+  sleep 1000 & echo $!
+  setsid sh -c 'sleep 1000 & echo $!'
+  env -i perl -e 'setpgrp; $| = 1; print "$$\\n"; sleep 1000' &
+  wait`,
 ] as const
 
 interface Tier {
@@ -145,16 +152,6 @@ describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('in %s',
       expect(isAlive(job.pid)).toBe(true)
       expect(guard.cleanEnd).toBe('the-ticket\n')
     })
-
-    test('calls a tree empty of which there is only a zombie', async () => {
-      await using stage = await start('perl', '-e', 'exit 0')
-      const {guard, job} = stage
-      await job.end()
-      guard.tell('ticket the-ticket')
-      guard.endInput()
-      await guard.end()
-      expect(guard.cleanEnd).toBe('the-ticket\n')
-    })
   })
 
   describe('the guard', () => {
@@ -178,6 +175,24 @@ describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('in %s',
       stage.guard.endInput()
       await stage.job.isGone()
     })
+
+    test.each(['leads', 'shares'])(
+      'calls a tree empty of which there is only a zombie, if it %s the session',
+      async (how) => {
+        // Its parent never asks how it ended.
+        const script = `my $job = fork; if (!$job) { ${how === 'leads' ? 'setsid();' : ''} exit } $| = 1; print "$job\\n"; sleep 1000`
+        const contain = (root: {pid: number; leads: boolean; marker: string}) =>
+          Promise.resolve(new ProcessTree(root))
+        await using parent = await Contained.start(contain, true, 'perl', '-MPOSIX=setsid', '-e', script)
+        const [zombie = 0] = await parent.numbers(1)
+        await until('it to end', () => !isAlive(zombie), soon)
+        await using guard = new TestGuard({shell})
+        guard.tell(`job ${zombie} ${how} none`, 'ticket the-ticket')
+        guard.endInput()
+        await guard.end()
+        expect(guard.cleanEnd).toBe('the-ticket\n')
+      },
+    )
 
     test('leaves who is only called like a member of the session', async () => {
       await using stage = await guarded(shell, session)

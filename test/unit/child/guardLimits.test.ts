@@ -190,23 +190,30 @@ const exitNumbers: Partial<Record<NodeJS.Architecture, number>> = {x64: 60, arm6
 const exitNumber = exitNumbers[process.arch]
 
 describe.skipIf(exitNumber === undefined)('a process whose first thread has ended', () => {
-  const script = `use threads; threads->create(sub { sleep 1000 while 1 }); $| = 1; print "runs\\n"; syscall(${exitNumber}, 0)`
+  const script = `use threads; threads->create(sub { sleep 1000 while 1 }); $| = 1; print "$$\\n"; syscall(${exitNumber}, 0)`
 
-  test.each([
-    ['session', false],
-    ...(canContainByCgroup() ? [['cgroup', true] as [string, boolean]] : []),
-  ] as [string, boolean][])('is not taken for a zombie, by %s', async (_, inCgroup) => {
+  test.each<[string, boolean, string[]]>([
+    ['its session, though it has another environment', false, ['env', '-i', 'perl', '-e', script]],
+    [
+      'its marker, though it has left the session',
+      false,
+      ['sh', '-c', 'setsid perl -e "$0" & sleep 1000', script],
+    ],
+    ...(canContainByCgroup()
+      ? [['its cgroup', true, ['perl', '-e', script]] as [string, boolean, string[]]]
+      : []),
+  ])('is not taken for a zombie, but found by %s', async (_, inCgroup, argv) => {
     const cgroup = inCgroup ? Cgroup.make(Cgroup.place(`leash-test-${randomUUID()}`)) : undefined
     const contain: Contain = async (root) => {
       await cgroup?.take(root.pid, root.leads)
       return cgroup ?? new ProcessTree(root)
     }
-    await using job = await Contained.start(contain, true, 'perl', '-e', script)
+    await using job = await Contained.start(contain, true, ...argv)
     await using guard = new TestGuard({marker: job.marker, directory: cgroup?.directory ?? ''})
     guard.tell(`job ${job.pid} leads ${inCgroup ? 'inside' : 'none'}`)
     await guard.says(/ready/)
-    await job.says(/runs/)
-    await until('its first thread to end', () => !isAlive(job.pid), soon)
+    const [pid = 0] = await job.numbers(1)
+    await until('its first thread to end', () => !isAlive(pid), soon)
     guard.endInput()
     await guard.end()
     await job.isGone()

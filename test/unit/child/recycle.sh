@@ -18,5 +18,6 @@ stranger=$!
 [ "$stranger" = "$job" ] || exit 1
 exec 3>&-
 wait "$guard"
+stat=
 read -r stat <"/proc/$stranger/stat"
-case $stat in *') Z '*) echo killed ;; *) echo spared ;; esac
+case $stat in *') S '*) echo spared ;; *) echo killed ;; esac
