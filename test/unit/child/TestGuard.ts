@@ -3,7 +3,7 @@ import {randomBytes} from 'node:crypto'
 import {once} from 'node:events'
 import {existsSync, readFileSync, readdirSync, rmSync} from 'node:fs'
 import path from 'node:path'
-import {commandOf, parentOf} from '../../support/processes.ts'
+import {commandOf, isAlive} from '../../support/processes.ts'
 import {scratchDirectory} from '../../support/scratch.ts'
 import {until, within} from '../../support/wait.ts'
 import {guardScript} from './job.fixture.ts'
@@ -34,6 +34,7 @@ interface GuardOptions {
 /** The guard alone, with a clean end that only notes its ticket. `await using` kills it and what it started. */
 export class TestGuard implements AsyncDisposable {
   readonly #process: ChildProcess
+  readonly #command: string
   readonly #directory = scratchDirectory('guard')
   readonly #exit: Promise<unknown>
   #said = ''
@@ -42,6 +43,7 @@ export class TestGuard implements AsyncDisposable {
   constructor({shell = ['sh'], marker = newMarker(), directory = '', env, through = []}: GuardOptions = {}) {
     const cleanEnd = ['sh', '-c', 'echo "$1" >>"$0"', this.#cleanEndFile]
     const [program = '', ...args] = [...through, ...shell, guardScript, marker, directory, ...cleanEnd]
+    this.#command = [...shell, guardScript, marker, directory, ...cleanEnd].join(' ')
     spawnSync('chmod', ['777', this.#directory])
     this.#process = spawn(program, args, {
       detached: true,
@@ -57,13 +59,11 @@ export class TestGuard implements AsyncDisposable {
     return this.#process.pid ?? 0
   }
 
-  /** The process of its that waits for the time to come. */
-  timerPid(): number {
+  /** The process of its that waits for the time to come; undefined if there is none. */
+  get timerPid(): number | undefined {
     const isTimer = (pid: number): boolean =>
-      parentOf(pid) === this.pid && commandOf(pid) === commandOf(this.pid)
-    const pid = readdirSync('/proc').map(Number).filter(Boolean).find(isTimer)
-    if (pid === undefined) throw new Error('the guard has no timer')
-    return pid
+      pid !== this.pid && isAlive(pid) && commandOf(pid) === this.#command
+    return readdirSync('/proc').map(Number).filter(Boolean).find(isTimer)
   }
 
   get hasEnded(): boolean {

@@ -5,7 +5,7 @@ import {describe, expect, test} from 'vitest'
 import {Cgroup} from '../../../src/lib/child/cgroup.ts'
 import {ProcessTree} from '../../../src/lib/child/processTree.ts'
 import {canContainByCgroup} from '../../support/cgroups.ts'
-import {isAlive} from '../../support/processes.ts'
+import {isAlive, isStopped} from '../../support/processes.ts'
 import {scratchDirectory} from '../../support/scratch.ts'
 import {until} from '../../support/wait.ts'
 import {Contained, soon} from './Contained.ts'
@@ -128,6 +128,7 @@ describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('in %s',
       expect(job.processes()).toEqual([])
       await job.isGone()
       expect(guard.cleanEnd).toBe('the-ticket\n')
+      expect(guard.timerPid).toBeUndefined()
       expect(directory !== '' && existsSync(directory)).toBe(false)
     })
 
@@ -221,7 +222,10 @@ describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('in %s',
       const {guard, job} = stage
       guard.tell(`until ${bootTime() + 100_000}`)
       await guard.says(/until \d+\n/)
-      process.kill(guard.timerPid(), 'SIGSTOP')
+      const timer = guard.timerPid
+      if (timer === undefined) throw new Error('it has no timer')
+      process.kill(timer, 'SIGSTOP')
+      await until('it to stop', () => isStopped(timer), soon)
       guard.tell('until 0')
       await guard.says(/ended \d+\n/)
       await job.isGone()
