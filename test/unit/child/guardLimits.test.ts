@@ -193,7 +193,11 @@ describe.skipIf(exitNumber === undefined)('a process whose first thread has ende
   const script = `use threads; threads->create(sub { sleep 1000 while 1 }); $| = 1; print "$$\\n"; syscall(${exitNumber}, 0)`
 
   test.each<[string, boolean, string[]]>([
-    ['its session, though it has another environment', false, ['env', '-i', 'perl', '-e', script]],
+    [
+      'its session, though it has another environment and group',
+      false,
+      ['sh', '-c', 'env -i perl -e "setpgrp; $0" & sleep 1000', script],
+    ],
     [
       'its marker, though it has left the session',
       false,
