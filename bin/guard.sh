@@ -92,8 +92,11 @@ kill_tree() {
   fi
   forget_strangers
   if [ -n "$session" ]; then kill -KILL "-$session"; fi
-  find_members
-  for pid in $members; do kill -KILL "$pid"; done
+  # At once again: what is killed may just have forked.
+  for round in 1 2 3 4 5; do
+    if find_members; then return; fi
+    for pid in $members; do kill -KILL "$pid"; done
+  done
 }
 
 is_empty() {

@@ -14,6 +14,8 @@ export interface TreeRoot {
 
 /** How often we look again at once because something had ended when we came to it. */
 const mostLooks = 10
+/** How long one kill chases what is forked meanwhile. */
+const chaseForMs = 20
 /**
  * What had ended may have been the job's and have forked another, which the same may happen to; but not for so long. Then it
  * was strangers', on a machine that forks a lot.
@@ -49,8 +51,21 @@ export class ProcessTree implements Containment {
     else signalMembers(this.#look(allPids()).members, leads ? pid : undefined, signal, to)
   }
 
+  /** Goes on for a while at once, with what is new only: it must be faster than a chain of forks. */
   kill(): void {
-    this.signal('SIGKILL', 'tree')
+    const {pid, leads} = this.#root
+    if (this.tier === 'group') return void send(leads ? -pid : pid, 'SIGKILL')
+    // Before anything is looked for; and the number is ours as long as the job is alive.
+    if (leads && this.#isJobAlive()) send(-pid, 'SIGKILL')
+    const seen = new Set<number>()
+    const untilMs = performance.now() + chaseForMs
+    for (let isMore = true; isMore && performance.now() < untilMs;) {
+      const pids = allPids().filter((one) => !seen.has(one))
+      const {members, uncertain, someEnded} = this.#look(pids)
+      signalMembers(members, leads ? pid : undefined, 'SIGKILL', 'tree')
+      for (const one of pids) if (!uncertain.has(one)) seen.add(one)
+      isMore = members.length > 0 || uncertain.size > 0 || someEnded
+    }
   }
 
   isEmpty(): boolean {
@@ -93,6 +108,11 @@ export class ProcessTree implements Containment {
     } catch (error) {
       return (error as NodeJS.ErrnoException).code === 'EPERM'
     }
+  }
+
+  #isJobAlive(): boolean {
+    const live = liveProcess(this.#root.pid)
+    return typeof live === 'object' && live.startTicks === this.#startTicks
   }
 
   #isGroupGone(): boolean {

@@ -50,6 +50,8 @@ export interface TreeEnd {
 
 /** How soon an empty tree is noticed: after 1 ms, doubled up to this for a tree that takes its time. */
 const longestPollMs = 50
+/** The same for a tree that is killed, and may fork meanwhile. */
+const longestKillingPollMs = 10
 /** The same for a tree that may take as long as it likes. */
 const longestLingeringPollMs = 500
 /** A tree that outlives KILL for so long sleeps uninterruptibly, or is another user's. */
@@ -116,8 +118,12 @@ function watchOver(
     if (isOver()) return on({type: 'treeEmpty'})
     if (now.state === 'killing') containment.kill()
     speak()
-    const longestMs = now.state === 'lingering' ? longestLingeringPollMs : longestPollMs
-    on({type: 'clock', nowMs: clock.elapsedMs()}, Math.min(delayMs * 2, longestMs))
+    on({type: 'clock', nowMs: clock.elapsedMs()}, Math.min(delayMs * 2, longestPoll()))
+  }
+  const longestPoll = (): number => {
+    if (now.state === 'lingering') return longestLingeringPollMs
+    // What cannot be killed at once is not chased any more.
+    return now.state === 'killing' && unkillableAtMs !== Infinity ? longestKillingPollMs : longestPollMs
   }
   const speak = (): void => {
     const nowMs = clock.elapsedMs()
