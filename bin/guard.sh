@@ -107,13 +107,27 @@ is_empty() {
     while read -r key value; do [ "$key" = populated ] && return "$value"; done <"$cgroup/cgroup.events"
     return 1
   fi
-  # Again: what was forked while we looked, by a process that had ended when we came to it, is in the next list; and what was
-  # becoming another program, and had no environment for a moment, has one now.
-  for pause in 0 0.01 0.01 0.01 0.01; do
-    sleep "$pause"
-    find_members || return
+  # What was becoming another program, and had no environment for a moment, has one in the second look.
+  if find_all_members && sleep 0.01 && find_all_members; then
+    ! has_hidden_members
+  else
+    return 1
+  fi
+}
+
+# Looks at what is new in the list until nothing is: who is alive then was alive when we looked at it. Where strangers fork
+# without end, we give up in the end: nobody of ours was seen in so many looks.
+find_all_members() {
+  known=
+  for look in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    new=
+    for file in /proc/[0-9]*; do
+      case "$known " in *" $file "*) ;; *) new="$new $file" ;; esac
+    done
+    if [ -z "$new" ]; then return; fi
+    find_members $new || return
+    known=$known$new
   done
-  ! has_hidden_members
 }
 
 # Where /proc shows only the user's own processes, one that changed its user is seen by the kernel's refusal alone.
@@ -121,16 +135,19 @@ has_hidden_members() {
   case ${session:+$(kill -0 "-$session" 2>&1)} in *'not permitted'*) ;; *) return 1 ;; esac
 }
 
-# Sets $members; succeeds if there is none. Threads are looked at, as a process whose first thread has ended looks like a
+# Sets $members to those among these directories of /proc, or among all; succeeds if there is none. Threads are looked at, as a process whose first thread has ended looks like a
 # zombie. A zombie is dead, and has no environment. In "pid (comm) state parent group session ...", comm may hold anything: what
 # counts comes after the last parenthesis.
 find_members() {
   members=
   if [ -d /proc/self/task ]; then
+    if [ $# = 0 ]; then set -- /proc/[0-9]*; fi
+    environs='' stats=''
+    for file; do environs="$environs $file/task/*/environ" stats="$stats $file/task/*/stat"; done
     for file in $(
-      grep -lsF "$marker=" /proc/[0-9]*/task/[0-9]*/environ
+      grep -lsF "$marker=" $environs
       if [ -n "$session" ]; then
-        grep -ls -e ") [^ZX] [0-9]* $session [^)]*$" -e ") [^ZX] [0-9]* [0-9]* $session [^)]*$" /proc/[0-9]*/task/[0-9]*/stat
+        grep -ls -e ") [^ZX] [0-9]* $session [^)]*$" -e ") [^ZX] [0-9]* [0-9]* $session [^)]*$" $stats
       elif [ -n "$job" ]; then
         list_tree "/proc/$job/task/$job/stat"
       fi

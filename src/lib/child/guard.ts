@@ -110,6 +110,8 @@ export class Guard {
   }
 
   #tell(order: string): void {
+    // Somebody may have stopped it, but not its timer: that would end the tree at a moment that has been put off.
+    this.#process.kill('SIGCONT')
     this.#process.stdin?.write(`${order}\n`)
   }
 

@@ -108,6 +108,23 @@ export function containmentContract(contain: Contain, leads: boolean): void {
     )
   })
 
+  test('is seen to be occupied while the job lives, and not when it is dead', async () => {
+    await using job = await start(...waiting)
+    await job.says(/runs/)
+    expect(job.containment.isOccupied()).toBe(true)
+    await job.killAll()
+    expect(job.containment.isOccupied()).toBe(false)
+  })
+
+  test('is empty when the job is dead, also while strangers fork a lot', async () => {
+    await using strangers = await start(...chain(3000, true))
+    await strangers.says(/runs/)
+    await using job = await start(...waiting)
+    await job.says(/runs/)
+    await job.killAll()
+    await job.isGone()
+  })
+
   describe('a signal', () => {
     const trapping = (signal: string): string[] => [
       'sh',
