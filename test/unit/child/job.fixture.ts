@@ -84,6 +84,7 @@ export interface StageOptions {
   /** More variables for the job, and for the guard. */
   readonly env?: Readonly<Record<string, string>>
   readonly guardEnv?: Readonly<Record<string, string>>
+  readonly ignoredSignals?: readonly number[]
 }
 
 /** A lock with a TTL of ten minutes that is held, and a job for it that waits. `await using` ends all that is left. */
@@ -116,14 +117,7 @@ export class Stage implements AsyncDisposable {
   /** @param script for a shell, which says something by `note WORD`, and gets told something by `told WORD` */
   static async set(
     script: string,
-    {
-      wish = 'group',
-      recording = false,
-      lockDelayMs = 0,
-      foreground = false,
-      env,
-      guardEnv,
-    }: StageOptions = {},
+    {wish = 'group', recording = false, lockDelayMs = 0, foreground = false, ...more}: StageOptions = {},
   ): Promise<Stage> {
     const time = new BentTime()
     const clock = new Clock(time)
@@ -139,12 +133,15 @@ export class Stage implements AsyncDisposable {
     ]
     const plan = {
       argv: ['sh', '-c', [...functions, script].join('\n')] as const,
-      inheritance: inheritance({...process.env, ...env}),
+      inheritance: {
+        ...inheritance({...process.env, ...more.env}),
+        ignoredSignals: more.ignoredSignals ?? [],
+      },
       foreground,
       guard: {
         ...guardProgram,
         ...(recording && {script: recordingGuard}),
-        env: {...guardProgram.env, DIRECTORY: directory, ...guardEnv},
+        env: {...guardProgram.env, DIRECTORY: directory, ...more.guardEnv},
       },
       containment: {wish, required: 'group' as const},
     }

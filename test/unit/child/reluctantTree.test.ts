@@ -48,12 +48,14 @@ test('a loss lets the guard wait for the moment of KILL itself', async () => {
   await stage.job.arm(stage.lock, new AbortController().signal)
   const {end} = supervise(stage)
   await stage.says(/runs/)
+  stage.store.unreachable = 'silent'
   stage.skipTo('TERM')
   const times = (): number[] =>
     stage.orders.map((order) => Number(/^until (\d+)$/.exec(order)?.[1])).filter(Boolean)
   await until('the guard to be told', () => times().length === 2, soon)
   // Hundredths of a second; both were rounded down.
   expect((times()[1] ?? 0) - (times()[0] ?? 0) - 10).toBeOneOf([-1, 0, 1])
+  stage.store.unreachable = undefined
   stage.job.containment.kill()
   await end
 })

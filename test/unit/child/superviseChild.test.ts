@@ -1,3 +1,5 @@
+import {readFileSync} from 'node:fs'
+import {constants} from 'node:os'
 import {describe, expect, test} from 'vitest'
 import type {TreeEnd} from '../../../src/lib/child/superviseChild.ts'
 import {canContainByCgroup} from '../../support/cgroups.ts'
@@ -108,6 +110,17 @@ describe('nothing is started', () => {
     const [end, notes] = await start((stage) => stage.skipTo('TERM'))
     expect(end).toMatchObject({cause: {kind: 'unconfirmed'}})
     expect(notes).toBe('')
+  })
+
+  test('when the lease was lost just before, also if TERM is to be ignored', async () => {
+    await using stage = await Stage.set('note started', {ignoredSignals: [constants.signals.SIGTERM]})
+    const ignored = (): string => readFileSync(`/proc/${stage.job.process.pid}/status`, 'latin1')
+    await until('TERM to be ignored', () => /^SigIgn:\t0*4000$/m.test(ignored()), soon)
+    stage.skipTo('TERM')
+    const {end} = supervise(stage)
+    stage.skipTo('KILL')
+    expect(await end).toMatchObject({child: {signal: 'SIGKILL'}, cause: {kind: 'unconfirmed'}})
+    expect(stage.notes).toBe('')
   })
 
   test('when the ticket was seen gone just before', async () => {
