@@ -4,7 +4,7 @@ import {describe, expect, test} from 'vitest'
 import type {TreeEnd} from '../../../src/lib/child/superviseChild.ts'
 import {canContainByCgroup} from '../../support/cgroups.ts'
 import {isAlive, isStopped} from '../../support/processes.ts'
-import {until} from '../../support/wait.ts'
+import {until, within} from '../../support/wait.ts'
 import {Stage, type StageOptions, guardOf, supervise} from './job.fixture.ts'
 
 const soon = {withinMs: 5000}
@@ -112,15 +112,33 @@ describe('nothing is started', () => {
     expect(notes).toBe('')
   })
 
-  test('when the lease was lost just before, also if TERM is to be ignored', async () => {
-    await using stage = await Stage.set('note started', {ignoredSignals: [constants.signals.SIGTERM]})
-    const ignored = (): string => readFileSync(`/proc/${stage.job.process.pid}/status`, 'latin1')
-    await until('TERM to be ignored', () => /^SigIgn:\t0*4000$/m.test(ignored()), soon)
-    stage.skipTo('TERM')
-    const {end} = supervise(stage)
-    stage.skipTo('KILL')
-    expect(await end).toMatchObject({child: {signal: 'SIGKILL'}, cause: {kind: 'unconfirmed'}})
-    expect(stage.notes).toBe('')
+  describe('if TERM is to be ignored, either:', () => {
+    const ignoringTerm = async (): Promise<Stage> => {
+      const stage = await Stage.set('note started', {ignoredSignals: [constants.signals.SIGTERM]})
+      const status = (): string => readFileSync(`/proc/${stage.job.process.pid}/status`, 'latin1')
+      await until('TERM to be ignored', () => /^SigIgn:\t0*4000$/m.test(status()), soon)
+      return stage
+    }
+
+    test('when the lease was lost just before', async () => {
+      await using stage = await ignoringTerm()
+      stage.skipTo('TERM')
+      const {end} = supervise(stage)
+      stage.skipTo('KILL')
+      expect(await end).toMatchObject({child: {signal: 'SIGKILL'}, cause: {kind: 'unconfirmed'}})
+      expect(stage.notes).toBe('')
+    })
+
+    test('when the lease was lost, and then the ticket was seen gone: there is no grace', async () => {
+      await using stage = await ignoringTerm()
+      stage.skipTo('TERM')
+      stage.store.etcd.remove(stage.lock.ticket.key)
+      stage.lock.childStarted()
+      await until('the ticket to be missed', () => stage.lock.gone.aborted, soon)
+      const end = await within('the kill', supervise(stage).end, soon)
+      expect(end).toMatchObject({child: {signal: 'SIGKILL'}})
+      expect(stage.notes).toBe('')
+    })
   })
 
   test('when the ticket was seen gone just before', async () => {
