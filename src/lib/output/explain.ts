@@ -39,6 +39,8 @@ export function explain({request: {keys}, timeline, command, containment, settin
       `etcd lets the lease expire, not before${lockDelayMs > 0 ? ` (lock-delay ${seconds(lockDelayMs)})` : ''}`,
     ],
   ]
+  // With hardly any grace, the guard comes after KILL.
+  rows.sort(([oneMs], [otherMs]) => oneMs - otherMs)
   const width = Math.max(...rows.map(([atMs]) => seconds(atMs).length))
   return [
     `lock      ${keys.name}`,
