@@ -1,9 +1,12 @@
 import {randomUUID} from 'node:crypto'
-import {describe} from 'vitest'
+import {spawnSync} from 'node:child_process'
+import path from 'node:path'
+import {describe, expect, test} from 'vitest'
 import {Cgroup} from '../../../src/lib/child/cgroup.ts'
 import {ProcessTree} from '../../../src/lib/child/processTree.ts'
 import {canContainByCgroup} from '../../support/cgroups.ts'
-import type {Contain} from './Contained.ts'
+import {strangerUid} from '../config/temporaryWorld.ts'
+import {type Contain, Contained} from './Contained.ts'
 import {containmentContract} from './containmentContract.ts'
 
 const byCgroup: Contain = async ({pid, leads}) => {
@@ -24,3 +27,23 @@ describe.each([
     containmentContract(bySession, leads),
   )
 })
+
+const isRoot = process.getuid?.() === 0
+const hidden = ['unshare', '--mount', 'sh', '-c', 'mount -t proc -o hidepid=2 proc /proc && exec "$@"', 'sh']
+const another = ['setpriv', '--reuid', String(strangerUid), '--regid', String(strangerUid), '--clear-groups']
+const [unshare = '', ...inHiding] = [...hidden, ...another]
+const canHide = isRoot && spawnSync(unshare, [...inHiding, 'true']).status === 0
+
+test.skipIf(!canHide)(
+  'a session is not empty of which only processes of others are left, that are not to be seen (asks root)',
+  async () => {
+    await using job = await Contained.start(bySession, true, 'sleep', '1000')
+    const source = path.resolve(import.meta.dirname, '../../../src/lib/child/processTree.ts')
+    const look = `
+    const {ProcessTree} = await import('${source}')
+    const tree = new ProcessTree({pid: ${job.pid}, leads: true, marker: 'LEASH_RUN_0'})
+    console.log(tree.pids().length, tree.isEmpty(), tree.isOccupied())`
+    const node = [process.execPath, '--import', 'tsx', '--input-type=module', '-e', look]
+    expect(spawnSync(unshare, [...inHiding, ...node], {encoding: 'utf8'}).stdout).toBe('0 false true\n')
+  },
+)
