@@ -2,9 +2,9 @@ import {spawnSync} from 'node:child_process'
 import {randomUUID} from 'node:crypto'
 import {chmodSync, existsSync, mkdirSync, readFileSync, rmdirSync} from 'node:fs'
 import path from 'node:path'
-import {describe, expect, test} from 'vitest'
+import {describe, expect, test, vi} from 'vitest'
 import {Cgroup} from '../../../src/lib/child/cgroup.ts'
-import {placeOfCgroup, probeContainment} from '../../../src/lib/child/chooseContainment.ts'
+import {probeContainment} from '../../../src/lib/child/chooseContainment.ts'
 import {canContainByCgroup} from '../../support/cgroups.ts'
 import {isAlive} from '../../support/processes.ts'
 import {asOrdinaryUser, strangerUid} from '../config/temporaryWorld.ts'
@@ -116,9 +116,11 @@ describe.skipIf(!canContainByCgroup())('a cgroup (where one can be made)', () =>
   )
 
   test('is what a job gets if the user does not wish otherwise, and probing leaves nothing', () => {
+    const make = vi.spyOn(Cgroup, 'make')
     for (const wish of ['auto', 'cgroup'] as const)
       expect(probeContainment({wish, required: 'cgroup'})).toBe('cgroup')
-    const found = placeOfCgroup({wish: 'auto', required: 'group'})
-    expect('directory' in found && existsSync(found.directory)).toBe(false)
+    const made = make.mock.results.map(({value}) => (value as Cgroup).directory)
+    make.mockRestore()
+    expect(made.map((directory) => existsSync(directory))).toEqual([false, false])
   })
 })
