@@ -92,11 +92,7 @@ kill_tree() {
   fi
   forget_strangers
   if [ -n "$session" ]; then kill -KILL "-$session"; fi
-  # At once again: what is killed may just have forked.
-  for round in 1 2 3 4 5; do
-    if find_members; then return; fi
-    for pid in $members; do kill -KILL "$pid"; done
-  done
+  sweep
 }
 
 is_empty() {
@@ -108,26 +104,29 @@ is_empty() {
     return 1
   fi
   # What was becoming another program, and had no environment for a moment, has one in the second look.
-  if find_all_members && sleep 0.01 && find_all_members; then
+  if sweep && sleep 0.01 && sweep; then
     ! has_hidden_members
   else
     return 1
   fi
 }
 
-# Looks at what is new in the list until nothing is: who is alive then was alive when we looked at it. Where strangers fork
-# without end, we give up in the end: nobody of ours was seen in so many looks.
-find_all_members() {
-  known=
+# Kills every member, then those among what is new in the list, until nothing is: who is alive then was alive when we looked at
+# it. To look at what is new is fast, as it must be where a member forks the next and ends. Where strangers fork without end,
+# we give up in the end. Succeeds if none was found.
+sweep() {
+  known='' found=''
   for look in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     new=
     for file in /proc/[0-9]*; do
       case "$known " in *" $file "*) ;; *) new="$new $file" ;; esac
     done
-    if [ -z "$new" ]; then return; fi
-    find_members $new || return
+    if [ -z "$new" ]; then break; fi
+    find_members $new || found=1
+    for pid in $members; do kill -KILL "$pid"; done
     known=$known$new
   done
+  [ -z "$found" ]
 }
 
 # Where /proc shows only the user's own processes, one that changed its user is seen by the kernel's refusal alone.
@@ -135,13 +134,12 @@ has_hidden_members() {
   case ${session:+$(kill -0 "-$session" 2>&1)} in *'not permitted'*) ;; *) return 1 ;; esac
 }
 
-# Sets $members to those among these directories of /proc, or among all; succeeds if there is none. Threads are looked at, as a process whose first thread has ended looks like a
+# Sets $members to those among these directories of /proc; succeeds if there is none. Threads are looked at, as a process whose first thread has ended looks like a
 # zombie. A zombie is dead, and has no environment. In "pid (comm) state parent group session ...", comm may hold anything: what
 # counts comes after the last parenthesis.
 find_members() {
   members=
   if [ -d /proc/self/task ]; then
-    if [ $# = 0 ]; then set -- /proc/[0-9]*; fi
     environs='' stats=''
     for file; do environs="$environs $file/task/*/environ" stats="$stats $file/task/*/stat"; done
     for file in $(

@@ -12,10 +12,8 @@ export interface TreeRoot {
   marker: string
 }
 
-/** How often we look again at once because something had ended when we came to it. */
+/** How often we look again at once, at what is new only, because something had ended or was killed when we came to it. */
 const mostLooks = 10
-/** How long one kill chases what is forked meanwhile. */
-const chaseForMs = 20
 /**
  * What had ended may have been the job's and have forked another, which the same may happen to; but not for so long. Then it
  * was strangers', on a machine that forks a lot.
@@ -58,8 +56,7 @@ export class ProcessTree implements Containment {
     // Before anything is looked for; and the number is ours as long as the job is alive.
     if (leads && this.#isJobAlive()) send(-pid, 'SIGKILL')
     const seen = new Set<number>()
-    const untilMs = performance.now() + chaseForMs
-    for (let isMore = true; isMore && performance.now() < untilMs;) {
+    for (let look = 0, isMore = true; isMore && look < mostLooks; look++) {
       const pids = allPids().filter((one) => !seen.has(one))
       const {members, uncertain, someEnded} = this.#look(pids)
       signalMembers(members, leads ? pid : undefined, 'SIGKILL', 'tree')
