@@ -1,4 +1,4 @@
-import {existsSync, readFileSync} from 'node:fs'
+import {existsSync, readFileSync, readdirSync} from 'node:fs'
 import {describe, expect, test, vi} from 'vitest'
 import {Cgroup} from '../../../src/lib/child/cgroup.ts'
 import {decodeEnding, encodeEnding} from '../../../src/lib/child/ending.ts'
@@ -6,7 +6,7 @@ import type {Obstacle} from '../../../src/lib/child/guardedJob.ts'
 import {Interrupted} from '../../../src/lib/child/signalInbox.ts'
 import type {LeaseId} from '../../../src/lib/core/identifiers.ts'
 import {canContainByCgroup} from '../../support/cgroups.ts'
-import {isAlive} from '../../support/processes.ts'
+import {commandOf, isAlive} from '../../support/processes.ts'
 import {until} from '../../support/wait.ts'
 import {Stage, type StageOptions, guardOf, renewAfterMs} from './job.fixture.ts'
 
@@ -152,6 +152,19 @@ test('the guard is gone when it is dismissed', async () => {
   stage.job.guard.dismiss()
   await until('it to be gone', () => !isAlive(guard), soon)
   expect(stage.job.guard.died.aborted).toBe(false)
+})
+
+test('nothing of the guard is left when it has died: it would end the tree at a time that is no longer true', async () => {
+  await using stage = await Stage.set('')
+  await stage.job.arm(stage.lock, nobody)
+  const guard = guardOf(stage.job)
+  const isTimer = (pid: number): boolean =>
+    pid !== guard && isAlive(pid) && commandOf(pid) === commandOf(guard)
+  const timer = readdirSync('/proc').map(Number).filter(Boolean).find(isTimer)
+  if (timer === undefined) throw new Error('it has no timer')
+  process.kill(guard, 'SIGKILL')
+  await until('its death to be noticed', () => stage.job.guard.died.aborted, soon)
+  await until('its timer to be gone', () => !isAlive(timer), soon)
 })
 
 test('the guard carries the marker of no job in its environment, its own included', async () => {

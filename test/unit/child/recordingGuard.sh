@@ -1,9 +1,18 @@
-# A guard that kills nobody. It notes its orders in $DIRECTORY/orders, and answers when $DIRECTORY/answer is there.
+# A guard that kills nobody. It notes its orders in $DIRECTORY/orders, and answers when $DIRECTORY/answer is there, in pieces.
+answer() {
+  printf %s "${1%???}"
+  sleep 0.01
+  echo "${1#"${1%???}"}"
+}
+
 while read -r order; do
   echo "$order" >>"$DIRECTORY/orders"
-  until [ -e "$DIRECTORY/answer" ]; do sleep 0.01; done
+  until [ -e "$DIRECTORY/answer" ]; do
+    [ -d "$DIRECTORY" ] || exit
+    sleep 0.01
+  done
   case $order in
-    job*) echo ready ;;
-    until*) echo "$order" ;;
+    job*) answer ready ;;
+    until*) answer "$order" ;;
   esac
 done

@@ -5,6 +5,7 @@ import path from 'node:path'
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 import type {Inheritance} from '../../../src/lib/child/inheritance.ts'
 import {Stub} from '../../../src/lib/child/stub.ts'
+import {isAlive} from '../../support/processes.ts'
 import {scratchDirectory} from '../../support/scratch.ts'
 import {until} from '../../support/wait.ts'
 import {inheritance} from './inheritance.fixture.ts'
@@ -218,9 +219,10 @@ describe('a stub', () => {
     const stub = await start({})
     const ended = once(stub.process, 'exit')
     stub.process.kill('SIGKILL')
-    await ended
+    // Without a turn of the event loop, Node has not noticed.
+    while (isAlive(stub.pid));
     stub.go({})
-    await once(stub.process.stdin!, 'close')
+    await ended
   })
 
   test.each<[string, Wish]>([
