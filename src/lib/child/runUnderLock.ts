@@ -49,7 +49,7 @@ export interface Hold {
 }
 
 /** What became of a run's tree. */
-export interface HowItEnded {
+interface HowItEnded {
   /** The child left processes behind; the user has chosen what became of them. */
   leftovers: boolean
   /** The tree was still alive when the entitlement had ended, as after a suspend: somebody else may have started. */

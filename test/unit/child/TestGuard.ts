@@ -15,7 +15,7 @@ export const shells = [['sh'], ['bash', '--posix'], ['busybox', 'sh']].filter(
   ([program = '', ...options]) => spawnSync(program, [...options, '-c', ':']).status === 0,
 )
 
-export const newMarker = (): string => `LEASH_RUN_${randomBytes(8).toString('hex')}`
+const newMarker = (): string => `LEASH_RUN_${randomBytes(8).toString('hex')}`
 
 /** Boot time, in hundredths of a second. */
 export const bootTime = (): number =>
