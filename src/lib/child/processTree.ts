@@ -98,7 +98,7 @@ export class ProcessTree implements Containment {
 
   /** Where /proc shows only the user's own processes, one that changed its user is seen by the kernel's refusal alone. */
   #hasHiddenMembers(): boolean {
-    if (!this.#root.leads) return false
+    if (!this.#root.leads || this.#isNumberOfAnother()) return false
     try {
       process.kill(-this.#root.pid, 0)
       return false
@@ -110,6 +110,12 @@ export class ProcessTree implements Containment {
   #isJobAlive(): boolean {
     const live = liveProcess(this.#root.pid)
     return typeof live === 'object' && live.startTicks === this.#startTicks
+  }
+
+  /** Who has got it has another start. It may come to that if we stood still, and the guard ended what the job had left. */
+  #isNumberOfAnother(): boolean {
+    const live = liveProcess(this.#root.pid)
+    return typeof live === 'object' && live.startTicks !== this.#startTicks
   }
 
   #isGroupGone(): boolean {
@@ -132,7 +138,7 @@ export class ProcessTree implements Containment {
     const all = found
       .filter((live) => typeof live === 'object')
       .filter((live) => live.startTicks >= startTicks)
-    const ofTree = leads ? isOfSession(pid) : isDescendant(pid, startTicks, all)
+    const ofTree = this.#isNumberOfAnother() ? () => false : leads ? isOfSession(pid) : isDescendant(pid, all)
     const members = all.filter((live) => {
       if (ofTree(live)) return true
       const isMarked = live.pid === process.pid ? false : hasVariable(live.pid, marker)
@@ -147,17 +153,11 @@ function isOfSession(leader: number): (live: LiveProcess) => boolean {
   return ({session, group}) => session === leader || group === leader
 }
 
-function isDescendant(
-  root: number,
-  startTicks: number,
-  all: readonly LiveProcess[],
-): (live: LiveProcess) => boolean {
+function isDescendant(root: number, all: readonly LiveProcess[]): (live: LiveProcess) => boolean {
   const known = new Map(all.map((live) => [live.pid, live]))
-  // A number that was given away anew has another start.
-  const isRoot = (live: LiveProcess): boolean => live.pid === root && live.startTicks === startTicks
   return (live) => {
     for (let at: LiveProcess | undefined = live; at !== undefined; at = known.get(at.parent)) {
-      if (isRoot(at)) return true
+      if (at.pid === root) return true
     }
     return false
   }
