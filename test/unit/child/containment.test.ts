@@ -9,6 +9,8 @@ import {strangerUid} from '../config/temporaryWorld.ts'
 import {type Contain, Contained} from './Contained.ts'
 import {containmentContract} from './containmentContract.ts'
 
+const treeSource = path.resolve(import.meta.dirname, '../../../src/lib/child/processTree.ts')
+
 const byCgroup: Contain = async ({pid, leads}) => {
   const cgroup = Cgroup.make(Cgroup.place(`leash-test-${randomUUID()}`))
   await cgroup.take(pid, leads)
@@ -38,12 +40,41 @@ test.skipIf(!canHide)(
   'a session is not empty of which only processes of others are left, that are not to be seen (asks root)',
   async () => {
     await using job = await Contained.start(bySession, true, 'sleep', '1000')
-    const source = path.resolve(import.meta.dirname, '../../../src/lib/child/processTree.ts')
     const look = `
-    const {ProcessTree} = await import('${source}')
+    const {ProcessTree} = await import('${treeSource}')
     const tree = new ProcessTree({pid: ${job.pid}, leads: true, marker: 'LEASH_RUN_0'})
     console.log(tree.pids().length, tree.isEmpty(), tree.isOccupied())`
     const node = [process.execPath, '--import', 'tsx', '--input-type=module', '-e', look]
     expect(spawnSync(unshare, [...inHiding, ...node], {encoding: 'utf8'}).stdout).toBe('0 false true\n')
+  },
+)
+
+const ownNumbers = ['--pid', '--fork', '--kill-child', '--mount-proc']
+const canRecycle = isRoot && spawnSync('unshare', [...ownNumbers, 'true']).status === 0
+
+test.skipIf(!canRecycle).each([true, false])(
+  'a tree is empty when the number of its job is that of a stranger, also of one that leads a session: %s (asks root)',
+  (leads) => {
+    const act = `
+      const {ProcessTree} = await import('${treeSource}')
+      const {spawn} = await import('node:child_process')
+      const {once} = await import('node:events')
+      const {readFileSync, writeFileSync} = await import('node:fs')
+      const start = () => spawn('sleep', ['1000'], {detached: ${leads}, stdio: 'ignore'})
+      const job = start()
+      const tree = new ProcessTree({pid: job.pid, leads: ${leads}, marker: 'LEASH_RUN_0'})
+      console.log(tree.pids().length)
+      job.kill('SIGKILL')
+      await once(job, 'exit')
+      // Times of start are counted in hundredths of a second.
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      writeFileSync('/proc/sys/kernel/ns_last_pid', String(job.pid - 1))
+      const stranger = start()
+      console.log(stranger.pid === job.pid, tree.pids().length, tree.isEmpty())
+      tree.kill()
+      process.exit(/\\) [SR] /.test(readFileSync('/proc/' + stranger.pid + '/stat', 'utf8')) ? 0 : 1)`
+    const node = [process.execPath, '--import', 'tsx', '--input-type=module', '-e', act]
+    const {stdout, status} = spawnSync('unshare', [...ownNumbers, ...node], {encoding: 'utf8'})
+    expect({stdout, status}).toEqual({stdout: '1\ntrue 0 true\n', status: 0})
   },
 )
