@@ -63,6 +63,9 @@ export function runRequest(
 /** What leash is configured by does not reach the guard: it gets what was made of it. */
 const ownVariable = /^(LEASH|ETCDCTL)_/
 
+/** Where the few programs are that the guard starts, also if the job needs none from there. */
+const standardPath = '/usr/bin:/bin'
+
 /** The guard, and the command by which it makes the clean end in the place of a leash that died. */
 function guardProgram({connection}: Settings, {env}: Inheritance): RunRequest['job']['guard'] {
   const endpoints = connection.endpoints.value.map(({url}) => url).join(',')
@@ -72,6 +75,7 @@ function guardProgram({connection}: Settings, {env}: Inheritance): RunRequest['j
     env: {
       ...Object.fromEntries(Object.entries(env).filter(([name]) => !ownVariable.test(name))),
       LEASH_ENDPOINTS: endpoints,
+      PATH: [env['PATH'], standardPath].filter(Boolean).join(':'),
     },
   }
 }
