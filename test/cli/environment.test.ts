@@ -101,6 +101,14 @@ test('names, exit codes and waiting never come from the environment', async () =
   expect(await leash(['run', '-l', 'x', 'true'], {env: chosen})).toEqual({status: 0, stdout: '', stderr: ''})
 })
 
+test.each(['/nowhere', ''])(
+  "a PATH of %j is the job's alone, and keeps nothing of leash from its work",
+  async (PATH) => {
+    const seen = await environmentOfJob(['-l', 'x'], {onlyEnv: {LEASH_ENDPOINTS: etcd.url, PATH}})
+    expect(seen.get('PATH')).toBe(PATH)
+  },
+)
+
 test('what other programs read from the environment is none of our business', async () => {
   const proxy = 'http://127.0.0.1:1'
   const others = {DEBUG: '*', http_proxy: proxy, HTTP_PROXY: proxy, grpc_proxy: proxy, LEASH_DEBUG: '1'}
@@ -108,12 +116,12 @@ test('what other programs read from the environment is none of our business', as
   expect(Object.fromEntries(seen)).toMatchObject(others)
 })
 
-test('runs inside runs take their own locks', async () => {
-  const inner = `"$NODE" "$LEASH" run -l b sh -c 'echo $LEASH_LOCK'`
+test('runs inside runs take their own locks, and mark their jobs each by a name of its own', async () => {
+  const inner = `"$NODE" "$LEASH" run -l b sh -c 'echo $LEASH_LOCK; env | grep -c ^LEASH_RUN_'`
   const script = `echo $LEASH_LOCK; ${inner}; echo $LEASH_LOCK`
   const {stdout, stderr} = await leash(['run', '-l', 'a', 'sh', '-c', script], {
     env: {LEASH_ENDPOINTS: etcd.url, NODE: process.execPath, LEASH: leashProgram},
   })
-  expect({stdout, stderr}).toEqual({stdout: 'a\nb\na\n', stderr: ''})
+  expect({stdout, stderr}).toEqual({stdout: 'a\nb\n2\na\n', stderr: ''})
   expect(await leases(etcd.url)).toEqual([])
 })
