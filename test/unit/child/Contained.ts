@@ -40,7 +40,7 @@ export class Contained implements AsyncDisposable {
     const child = spawn('sh', ['-c', 'read -r _; exec "$@"', 'sh', ...argv], {
       detached: leads,
       env,
-      stdio: ['pipe', 'pipe', 'inherit'],
+      stdio: ['pipe', 'pipe', 'ignore'],
     })
     const containment = await contain({pid: child.pid ?? 0, leads, marker})
     child.stdin.write('go\n')
