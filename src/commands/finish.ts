@@ -5,6 +5,9 @@ import {loadSettings} from '../lib/config/settings.ts'
 import {endHold} from '../lib/core/heldLock.ts'
 import {openStore} from '../openPorts.ts'
 
+/** How long it tries. What takes longer, the end of the lease does. */
+const limitMs = 3000
+
 /** Started by a guard, when leash has died and the job's tree was seen empty. */
 export default class Finish extends LeashCommand {
   static override hidden = true
@@ -17,6 +20,6 @@ export default class Finish extends LeashCommand {
     const {args} = await this.parse(Finish)
     const hold = decodeEnding(args.ticket)
     const {store, clock} = openStore(loadSettings({}))
-    await endHold(store, clock, hold).finally(() => store.close())
+    await endHold(store, clock, hold, limitMs).finally(() => store.close())
   }
 }
