@@ -115,16 +115,16 @@ is_empty() {
 # it. To look at what is new is fast, as it must be where a member forks the next and ends. Where strangers fork without end,
 # we give up in the end. Succeeds if none was found.
 sweep() {
-  known='' found=''
+  known=/proc found=''
   for look in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-    new=
-    for file in /proc/[0-9]*; do
-      case "$known " in *" $file "*) ;; *) new="$new $file" ;; esac
-    done
+    # The list is made before we fork, or there would be something new for ever.
+    set -- /proc/[0-9]*
+    new=$(printf '%s\n' "$@" | grep -vxF -e "$known")
     if [ -z "$new" ]; then break; fi
     find_members $new || found=1
     for pid in $members; do kill -KILL "$pid"; done
-    known=$known$new
+    known="$known
+$new"
   done
   [ -z "$found" ]
 }
