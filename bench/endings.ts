@@ -3,7 +3,7 @@ import {EtcdServer} from '../test/support/EtcdServer.ts'
 import {deleteKey, keysUnder} from '../test/support/etcdGateway.ts'
 import {Job} from '../test/support/Job.ts'
 import {type FixtureMode, Oracle} from '../test/support/oracle.ts'
-import {nowMs, until} from '../test/support/wait.ts'
+import {nowMs, pause, until} from '../test/support/wait.ts'
 import {medianMs} from './measure.ts'
 
 /** What `--contain` gets, and the tier that comes of it where a cgroup can be made. */
@@ -56,6 +56,8 @@ async function deleteTicket(etcd: EtcdServer, contain: Contain): Promise<number>
   await using oracle = await Oracle.create()
   await using job = start('holder', oracle, etcd, contain, ['many'])
   const {key} = await job.running()
+  // The ticket is watched from 100 ms on.
+  await pause(300)
   const beforeMs = nowMs()
   await deleteKey(etcd.url, key)
   const emptyAtMs = await job.treeEmpty()

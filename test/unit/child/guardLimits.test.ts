@@ -8,7 +8,7 @@ import {ProcessTree} from '../../../src/lib/child/processTree.ts'
 import {canContainByCgroup} from '../../support/cgroups.ts'
 import {isAlive} from '../../support/processes.ts'
 import {scratchDirectory} from '../../support/scratch.ts'
-import {pause, until} from '../../support/wait.ts'
+import {pause, until, within} from '../../support/wait.ts'
 import {strangerUid} from '../config/temporaryWorld.ts'
 import {type Contain, Contained, soon} from './Contained.ts'
 import {TestGuard, shells} from './TestGuard.ts'
@@ -119,6 +119,21 @@ describe.skipIf(!canFreeze)(
     })
   },
 )
+
+/** Processes that fork the next one and end, each in a session of its own; the last one stays. */
+const chain = `$| = 1; print "runs\\n"; for (1 .. 400) { setsid(); select(undef, undef, undef, 0.01); _exit(0) if fork // die } sleep 1000`
+
+test('a chain of processes is ended before the tree is called empty', async () => {
+  await using job = await Contained.start(bySession, true, 'perl', '-MPOSIX=setsid,_exit', '-e', chain)
+  await using guard = new TestGuard({marker: job.marker})
+  guard.tell(`job ${job.pid} leads none`)
+  await guard.says(/ready/)
+  await job.says(/runs/)
+  guard.endInput()
+  await guard.end()
+  // Nobody has a copy of its stdout any more: the end of that is on its way.
+  await within('the end of its stdout', job.isGone(), {withinMs: 100})
+})
 
 const withoutProc = ['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs none /proc && exec "$@"', 'sh']
 const canUnmount = isRoot && spawnSync(withoutProc[0] ?? '', [...withoutProc.slice(1), 'true']).status === 0
