@@ -132,7 +132,7 @@ test('a chain of processes is ended before the tree is called empty', async () =
   guard.endInput()
   await guard.end()
   // Nobody has a copy of its stdout any more: the end of that is on its way.
-  await within('the end of its stdout', job.isGone(), {withinMs: 100})
+  await within('the end of its stdout', job.isGone(), {withinMs: 1000})
 })
 
 const withoutProc = ['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs none /proc && exec "$@"', 'sh']
