@@ -64,7 +64,7 @@ describe('the clean end in the place of a leash that died', () => {
       withinMs: 10_000,
     })
     await until('the guard to end', () => run.processes().length === 0, {withinMs: 10_000})
-    expect(await leases(etcd.url)).toEqual([])
+    await until('no lease to be left', async () => (await leases(etcd.url)).length === 0, {withinMs: 10_000})
   })
 
   test('is not made after a kill if a lock-delay is to keep others out', async () => {

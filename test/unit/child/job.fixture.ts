@@ -145,7 +145,13 @@ export class Stage implements AsyncDisposable {
       },
       containment: {wish, required: 'group' as const},
     }
-    const job = await GuardedJob.prepare({...plan, argv: [...plan.argv]}, clock)
+    const job = await GuardedJob.prepare({...plan, argv: [...plan.argv]}, clock).catch(
+      async (error: unknown) => {
+        await acquisition.lock.release(true)
+        rmSync(directory, {recursive: true})
+        throw error
+      },
+    )
     return new Stage(time, {clock, store, lock: acquisition.lock, job, directory})
   }
 
