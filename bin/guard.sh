@@ -8,7 +8,8 @@
 #
 # Orders come on stdin, each a line; what ends is ended with KILL, again and again until it was *seen* empty:
 #   job PID SESSION CGROUP   what becomes the job; it waits until we have answered: ready. SESSION: leads, if it leads a
-#              session of its own, or shares, if it shares leash's and the terminal. CGROUP: inside, if it has one, or none.
+#              session of its own, or shares, if it shares leash's and the terminal. CGROUP: inside, if we are to move it into
+#              its own, or none. If the kernel refuses that, the answer is: refused.
 #   until N    end the tree when the boot clock shows N hundredths of a second (0: now). Answer: until N.
 #              Afterwards, "ended N" says when it was seen empty.
 #   ticket T   what is left to do at etcd if leash dies
@@ -111,23 +112,35 @@ is_empty() {
   fi
 }
 
-# Kills every member, then those among what is new in the list, until nothing is: who is alive then was alive when we looked at
+# Kills every member, then those among what has started since, until nothing has: who is alive then was alive when we looked at
 # it. To look at what is new is fast, as it must be where a member forks the next and ends. Where strangers fork without end,
 # we give up in the end. Succeeds if none was found.
 sweep() {
-  known=/proc found=''
+  found=''
+  see_newest
+  set -- /proc/[0-9]*
   for look in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-    # The list is made before we fork, or there would be something new for ever.
-    set -- /proc/[0-9]*
-    new=$(printf '%s\n' "$@" | grep -vxF -e "$known")
-    if [ -z "$new" ]; then break; fi
-    find_members $new || found=1
+    find_members "$@" || found=1
     for pid in $members; do kill -KILL "$pid"; done
-    known="$known
-$new"
+    last=$newest
+    see_newest
+    if [ "$newest" -gt "$last" ] && [ "$newest" -lt $((last + 5000)) ]; then
+      set --
+      while [ "$last" -lt "$newest" ]; do
+        last=$((last + 1))
+        if [ -d "/proc/$last" ]; then set -- "$@" "/proc/$last"; fi
+      done
+    else
+      # The numbers have gone round.
+      set -- /proc/[0-9]*
+    fi
+    if [ $# = 0 ] || [ -z "$newest" ]; then break; fi
   done
   [ -z "$found" ]
 }
+
+# The number that was given away last; empty where there is no /proc.
+see_newest() { newest='' && read -r _ _ _ _ newest </proc/loadavg; }
 
 # Where /proc shows only the user's own processes, one that changed its user is seen by the kernel's refusal alone.
 has_hidden_members() {
@@ -188,17 +201,26 @@ obey() {
       see_start "$job"
       job_start=$start
       if [ "$3" = leads ]; then session=$job; fi
-      if [ "$4" = inside ]; then cgroup=$directory; fi
+      if [ "$4" = inside ]; then
+        echo "$job" >"$directory/cgroup.procs" || {
+          echo refused
+          return
+        }
+        cgroup=$directory
+      fi
       echo ready
       ;;
     until)
-      look_at_clock
-      # An end that is due is not called off.
-      if [ -z "$until" ] || [ "$now" -lt "$until" ]; then
-        if [ -n "$timer" ]; then
+      if [ -n "$timer" ]; then
+        # An end that is due is not called off.
+        look_at_clock
+        if [ "$now" -lt "$until" ]; then
           call_off
           wait "$timer"
+          timer=
         fi
+      fi
+      if [ -z "$timer" ]; then
         until=$2
         end_tree_in_time &
         timer=$!

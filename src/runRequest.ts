@@ -60,7 +60,10 @@ export function runRequest(
   }
 }
 
-/** What leash is configured by does not reach the guard: it gets what was made of it. */
+/**
+ * What leash is configured by does not reach the guard: it gets what was made of it. Neither does the mark of an outer run,
+ * which would end our guard with its own job.
+ */
 const ownVariable = /^(LEASH|ETCDCTL)_/
 
 /** Where the few programs are that the guard starts, also if the job needs none from there. */

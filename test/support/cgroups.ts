@@ -3,6 +3,7 @@ import {spawnSync} from 'node:child_process'
 import {randomUUID} from 'node:crypto'
 import {mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
+import type {Cgroup} from '../../src/lib/child/cgroup.ts'
 import type {Found} from './processes.ts'
 import {until} from './wait.ts'
 
@@ -24,6 +25,12 @@ const read = (file: string): string => {
 }
 
 let isPossible: boolean | undefined
+
+/** Moves a process into a job's cgroup, as the guard does. */
+export const moveInto = (cgroup: Cgroup, {pid, leads}: {pid: number; leads: boolean}): void => {
+  writeFileSync(path.join(cgroup.directory, 'cgroup.procs'), String(pid))
+  if (leads) cgroup.ledBy(pid)
+}
 
 /** Whether a cgroup can be made below our own, entered, and killed: tried out, with a process that dies of it. */
 export const canContainByCgroup = (): boolean => (isPossible ??= tryOut())

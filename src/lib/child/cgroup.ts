@@ -1,7 +1,5 @@
 import {accessSync, constants, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync} from 'node:fs'
-import {writeFile} from 'node:fs/promises'
 import path from 'node:path'
-import {LeashError} from '../core/errors.ts'
 import {type Containment, send, signalMembers} from './containment.ts'
 import {liveProcess} from './procfs.ts'
 
@@ -50,18 +48,11 @@ export class Cgroup implements Containment {
   }
 
   /**
-   * Moves the process in that becomes the job, and with it all that it will fork.
-   *
-   * @param leads whether it leads a process group of its own
-   * @throws LeashError `notExecutable` if the kernel refuses
+   * Tells it that the process which becomes the job leads a process group. It is the guard that moves it in: the kernel waits
+   * for all its processors then, 10 ms or so, in which etcd may answer leash.
    */
-  async take(job: number, leads: boolean): Promise<void> {
-    // Not synchronously: the kernel waits for all its processors, 10 ms or so, in which etcd may answer.
-    await writeFile(this.#file('cgroup.procs'), String(job)).catch((cause: NodeJS.ErrnoException) => {
-      const message = `the job cannot be moved into its cgroup (${cause.code})`
-      throw new LeashError('notExecutable', message, 'see --contain group', {cause})
-    })
-    if (leads) this.#group = job
+  ledBy(job: number): void {
+    this.#group = job
   }
 
   signal(signal: NodeJS.Signals, to: 'tree' | 'group'): void {
@@ -97,6 +88,7 @@ export class Cgroup implements Containment {
   /** Removes it. What the job left behind in it goes on in leash's own cgroup. */
   dispose(): void {
     this.#ifThere(() => {
+      if (this.#ifThere(() => (rmdirSync(this.directory), true), false)) return
       for (const pid of this.pids()) this.#putOut(pid)
       for (const directory of this.#subtree()) rmdirSync(directory)
     }, undefined)
@@ -141,8 +133,9 @@ function processesIn(directory: string): number[] {
 function ownDirectory(): string {
   const own = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1]
   // ID PARENT MAJOR:MINOR ROOT MOUNT-POINT OPTIONS... - TYPE ...; the root is not / where a container sees a part only.
-  const mount = /^\S+ \S+ \S+ (\S+) (\S+) .*- cgroup2 /m.exec(readFileSync('/proc/self/mountinfo', 'utf8'))
-  if (own === undefined || mount === null) throw new Error('there is no cgroup v2 here')
-  const [, root = '/', mountPoint = ''] = mount
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
+  const at = mounts.indexOf(' - cgroup2 ')
+  if (own === undefined || at === -1) throw new Error('there is no cgroup v2 here')
+  const [, , , root = '/', mountPoint = ''] = mounts.slice(mounts.lastIndexOf('\n', at) + 1, at).split(' ')
   return path.join(mountPoint, path.relative(root, own))
 }

@@ -23,16 +23,20 @@ export type CgroupPlace = {directory: string} | {obstacle: string}
  * @throws LeashError `config` if that is less than is chosen
  */
 export function probeContainment(choice: ContainmentChoice): Tier {
-  const cgroup = makeCgroup(choice, placeOfCgroup(choice))
+  const cgroup = makeCgroup(choice, placeOfCgroup(choice, randomBytes(8).toString('hex')))
   cgroup?.dispose()
   return cgroup?.tier ?? tierWithoutCgroup
 }
 
-/** The place for a new cgroup, if one is wished for. */
-export function placeOfCgroup({wish}: ContainmentChoice): CgroupPlace {
+/**
+ * The place for a new cgroup, if one is wished for.
+ *
+ * @param id nobody else's
+ */
+export function placeOfCgroup({wish}: ContainmentChoice, id: string): CgroupPlace {
   if (wish === 'group') return {obstacle: 'ruled out by --contain group'}
   try {
-    return {directory: Cgroup.place(`leash-${randomBytes(8).toString('hex')}`)}
+    return {directory: Cgroup.place(`leash-${id}`)}
   } catch (error) {
     return {obstacle: reasonOf(error)}
   }

@@ -8,7 +8,7 @@ export interface GuardPlan {
   script: string
   /** What makes the clean end at etcd after leash died; gets the ticket as one more argument. */
   cleanEnd: readonly string[]
-  /** The environment of that; none of the marks of any job is in it. */
+  /** The environment of both. No job's mark may be in it: the end of an outer run leaves the guard of an inner one alive. */
   env: Readonly<Record<string, string>>
   /** The name of the variable that marks the job's processes. */
   marker: string
@@ -70,30 +70,31 @@ export class Guard {
   }
 
   /**
-   * What becomes the job: its process, whether that leads a session of its own, and whether it is in the cgroup. Resolves when
-   * the guard has it; never if it dies.
+   * What becomes the job: its process, whether that leads a session of its own, and whether the guard is to move it into the
+   * cgroup. Resolves with true when the guard has it, with false if the kernel has refused; never if the guard dies.
    */
-  guard(job: number, leads: boolean, inCgroup: boolean): Promise<void> {
-    const ready = this.#answer('ready')
-    this.#tell(`job ${job} ${leads ? 'leads' : 'shares'} ${inCgroup ? 'inside' : 'none'}`)
-    return ready
+  guard(job: number, leads: boolean, intoCgroup: boolean): Promise<boolean> {
+    const guarded = Promise.race([
+      this.#answer('ready').then(() => true),
+      this.#answer('refused').then(() => false),
+    ])
+    this.#tell(`job ${job} ${leads ? 'leads' : 'shares'} ${intoCgroup ? 'inside' : 'none'}`)
+    return guarded
   }
 
   /**
    * From now on it ends the tree at this moment, and no earlier one; 0: now. An end that was due before is not called off.
    * Resolves when it has answered; never if it dies.
+   *
+   * @param ticket what it has to end at etcd from now on, if leash dies: one word
    */
-  until(bootMs: number): Promise<void> {
+  until(bootMs: number, ticket?: string): Promise<void> {
     // Hundredths of a second, as in /proc/uptime. Rounded down: early is safe.
     const order = `until ${Math.max(0, Math.floor(bootMs / 10))}`
     const answered = this.#answer(order)
-    this.#tell(order)
+    // The ticket is not worth an answer: the guard reads it before it sees the end of its orders.
+    this.#tell(ticket === undefined ? order : `${order}\nticket ${ticket}`)
     return answered
-  }
-
-  /** What it has to end at etcd, if leash dies: one word. */
-  ticket(word: string): void {
-    this.#tell(`ticket ${word}`)
   }
 
   /** The tree was seen empty: nothing is to be killed any more, whatever comes. */

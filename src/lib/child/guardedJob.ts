@@ -34,13 +34,14 @@ export class GuardedJob {
   readonly containment: Containment
   readonly guard: Guard
   readonly #stub: Stub
-  readonly #guarded: Promise<void>
+  readonly #guarded: Promise<boolean>
   readonly #clock: Clock
+  #isOver = false
 
   private constructor(
     stub: Stub,
     guard: Guard,
-    guarded: Promise<void>,
+    guarded: Promise<boolean>,
     containment: Containment,
     clock: Clock,
   ) {
@@ -60,10 +61,11 @@ export class GuardedJob {
     {guard: program, containment: choice, ...command}: JobPlan,
     clock: Clock,
   ): Promise<GuardedJob> {
-    const marker = `${markerPrefix}${randomBytes(8).toString('hex')}`
-    const place = placeOfCgroup(choice)
+    const id = randomBytes(8).toString('hex')
+    const marker = `${markerPrefix}${id}`
+    const place = placeOfCgroup(choice, id)
     // First of all: it removes the cgroup if leash dies before there is anything in it.
-    const guard = await Guard.start({...program, env: unmarked(program.env), marker, ...place})
+    const guard = await Guard.start({...program, marker, ...place})
     let cgroup: Cgroup | undefined
     let stub: Stub | undefined
     try {
@@ -72,7 +74,7 @@ export class GuardedJob {
       const {pid} = stub
       const leads = !command.foreground
       const containment = cgroup ?? new ProcessTree({pid, leads, marker})
-      await cgroup?.take(pid, leads)
+      if (leads) cgroup?.ledBy(pid)
       const guarded = guard.guard(pid, leads, cgroup !== undefined)
       return new GuardedJob(stub, guard, guarded, containment, clock)
     } catch (error) {
@@ -111,8 +113,7 @@ export class GuardedJob {
       this.process.once('exit', onExit)
       signal.addEventListener('abort', () => this.process.off('exit', onExit))
     })
-    const armed = this.#arm(lock).then(() => undefined)
-    const first = await Promise.race([armed, obstacle])
+    const first = await Promise.race([this.#arm(lock), obstacle])
     over.abort()
     return first
   }
@@ -140,6 +141,8 @@ export class GuardedJob {
 
   /** The tree was seen empty, or what is left of it is to go on: nothing is killed from now on. */
   treeEmpty(): void {
+    if (this.#isOver) return
+    this.#isOver = true
     this.guard.treeEmpty()
     this.containment.dispose()
   }
@@ -152,12 +155,15 @@ export class GuardedJob {
     this.treeEmpty()
   }
 
-  async #arm(lock: HeldLock): Promise<void> {
-    await this.#guarded
+  async #arm(lock: HeldLock): Promise<LeashError | undefined> {
+    if (!(await this.#guarded)) {
+      return new LeashError('notExecutable', 'the job cannot be moved into its cgroup', 'see --contain group')
+    }
     const {ending} = lock
-    if (ending !== undefined) this.guard.ticket(encodeEnding(ending))
-    await this.extend(lock)
+    const ticket = ending === undefined ? undefined : encodeEnding(ending)
+    await this.guard.until(this.#guardTimeMs(lock.guardAtMs), ticket)
     lock.onConfirmed(() => void this.extend(lock))
+    return undefined
   }
 
   /** The guard's clock: boot time, or where there is no /proc/uptime to read it from, the time since the epoch. */
@@ -173,11 +179,6 @@ export class GuardedJob {
     if (signalCode !== null && signalCode !== 'SIGKILL') return new Interrupted(signalCode)
     return endedBefore('the process that was to become the job')
   }
-}
-
-/** A guard carries no job's mark: the end of an outer run leaves the guard of an inner one alive. */
-function unmarked(env: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith(markerPrefix)))
 }
 
 /** Whether a child of ours has ended, and was reaped. */

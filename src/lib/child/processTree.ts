@@ -1,6 +1,6 @@
 import {platform} from 'node:os'
 import {type Containment, type Tier, send, signalMembers} from './containment.ts'
-import {type LiveProcess, allPids, hasVariable, liveProcess} from './procfs.ts'
+import {type LiveProcess, allPids, hasVariable, hidesProcesses, liveProcess} from './procfs.ts'
 
 /** What a tree is found by. */
 export interface TreeRoot {
@@ -33,6 +33,8 @@ export class ProcessTree implements Containment {
   readonly #root: TreeRoot
   /** The job's own start, if there is a /proc: who started before is not of its tree. */
   readonly #startTicks: number | undefined
+  /** Only then the kernel is asked for members that are not to be seen: its "no" is an exception, and Node's first takes 0.5 ms. */
+  readonly #mayHaveHidden: boolean
   /** Since when none of them was seen, and something ended each time when we came to it. */
   #unclearSinceMs: number | undefined
 
@@ -41,12 +43,13 @@ export class ProcessTree implements Containment {
     this.#root = root
     const live = this.tier === 'session' ? liveProcess(root.pid) : undefined
     this.#startTicks = typeof live === 'object' ? live.startTicks : undefined
+    this.#mayHaveHidden = root.leads && this.tier === 'session' && hidesProcesses()
   }
 
   signal(signal: NodeJS.Signals, to: 'tree' | 'group'): void {
     const {pid, leads} = this.#root
     if (this.tier === 'group') send(leads ? -pid : pid, signal)
-    else signalMembers(this.#look(allPids()).members, leads ? pid : undefined, signal, to)
+    else signalMembers(this.#look(this.#allPids()).members, leads ? pid : undefined, signal, to)
   }
 
   /** Goes on for a while at once, with what is new only: it must be faster than a chain of forks. */
@@ -57,7 +60,7 @@ export class ProcessTree implements Containment {
     if (leads && this.#isJobAlive()) send(-pid, 'SIGKILL')
     const seen = new Set<number>()
     for (let look = 0, isMore = true; isMore && look < mostLooks; look++) {
-      const pids = allPids().filter((one) => !seen.has(one))
+      const pids = this.#allPids().filter((one) => !seen.has(one))
       const {members, uncertain, someEnded} = this.#look(pids)
       signalMembers(members, leads ? pid : undefined, 'SIGKILL', 'tree')
       for (const one of pids) if (!uncertain.has(one)) seen.add(one)
@@ -70,7 +73,7 @@ export class ProcessTree implements Containment {
     if (this.#hasHiddenMembers()) return this.#seen()
     const seen = new Set<number>()
     for (let look = 0; look < mostLooks; look++) {
-      const pids = allPids().filter((pid) => !seen.has(pid))
+      const pids = this.#allPids().filter((pid) => !seen.has(pid))
       const {members, uncertain, someEnded} = this.#look(pids)
       if (members.length > 0) return this.#seen()
       if (!someEnded && uncertain.size === 0) return true
@@ -91,14 +94,14 @@ export class ProcessTree implements Containment {
   }
 
   pids(): number[] {
-    return this.#look(allPids()).members.map(({pid}) => pid)
+    return this.#look(this.#allPids()).members.map(({pid}) => pid)
   }
 
   dispose(): void {}
 
   /** Where /proc shows only the user's own processes, one that changed its user is seen by the kernel's refusal alone. */
   #hasHiddenMembers(): boolean {
-    if (!this.#root.leads || this.#isNumberOfAnother()) return false
+    if (!this.#mayHaveHidden || this.#isNumberOfAnother()) return false
     try {
       process.kill(-this.#root.pid, 0)
       return false
@@ -126,6 +129,15 @@ export class ProcessTree implements Containment {
     } catch (error) {
       return (error as NodeJS.ErrnoException).code === 'ESRCH'
     }
+  }
+
+  /**
+   * All processes but those that are not worth a look: numbers below 300 are given only once (RESERVED_PIDS in Linux's
+   * kernel/pid.c), so who has one that is lower than the job's was there before it. Most of the kernel's threads have.
+   */
+  #allPids(): number[] {
+    const lowest = Math.min(this.#root.pid, 300)
+    return allPids().filter((pid) => pid >= lowest)
   }
 
   /** Which of these processes are the job's; of which that cannot be said now; and whether one had ended before we came to it. */

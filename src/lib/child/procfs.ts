@@ -20,6 +20,15 @@ export function allPids(): number[] {
   return readdirSync('/proc').map(Number).filter(Boolean)
 }
 
+/** Whether a /proc that is mounted here hides other users' processes, or may do so. */
+export function hidesProcesses(): boolean {
+  try {
+    return readFileSync('/proc/self/mountinfo', 'utf8').includes('hidepid=')
+  } catch {
+    return true
+  }
+}
+
 /**
  * What there is to know of a process; undefined if it is dead or gone, `unknown` if it is there and may not be inspected.
  * Zombies are dead: a parent that does not reap (a container's first process, often) would keep them in the kernel's table for

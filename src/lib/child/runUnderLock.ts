@@ -73,10 +73,10 @@ export async function runUnderLock(
   const {wish, required} = request.job.containment
   // What may be refused is refused before anything is touched.
   if (wish === 'cgroup' || required !== 'group') probeContainment(request.job.containment)
-  const acquiring = acquire(request.lock, ports, signals.interrupted)
-  // While etcd is asked, and not before.
-  const preparing = afterNow().then(() => GuardedJob.prepare(request.job, clock))
+  // Before etcd is asked: what they have to do until they are ready lasts as long as its answers.
+  const preparing = GuardedJob.prepare(request.job, clock)
   preparing.catch(() => {})
+  const acquiring = acquire(request.lock, ports, signals.interrupted)
   try {
     const acquisition = await acquiring
     if (acquisition.is === 'contended')
@@ -92,10 +92,6 @@ export async function runUnderLock(
     await job?.discard()
     job?.guard.dismiss()
   }
-}
-
-function afterNow(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
 }
 
 async function runHolding(

@@ -92,20 +92,12 @@ export class Stub {
 
   /** Lets it become the command, with more variables. If it cannot, it says so on stderr and ends with 126 or 127, as a shell does. */
   go(variables: Readonly<Record<string, string>>): void {
-    const {openFiles, env, rawEnv} = this.#command.inheritance
-    const script: (string | Buffer)[] = [
-      ...(openFiles === undefined ? [] : [`ulimit -Sn ${openFiles}\n`]),
-      ...shellsOwn.map((name) => (env[name] === undefined ? `unset ${name}\n` : assignment(name, env[name]))),
-      ...(env['SHLVL'] === undefined
-        ? [noShellLevel]
-        : ['[ -n "$BASH_VERSION" ] || ', assignment('SHLVL', env['SHLVL'])]),
-      ...[...rawEnv].map(([name, value]) => assignment(name, value)),
+    const script = [
+      ...givingBack(this.#command.inheritance),
       ...Object.entries(variables).map(([name, value]) => assignment(name, value)),
-      // Sockets that a service manager addressed to us are the job's (sd_listen_fds(3)).
-      ...(env['LISTEN_PID'] === String(process.pid) ? ['export LISTEN_PID=$$\n'] : []),
       this.#becoming(),
     ]
-    this.process.stdin?.end(Buffer.concat(script.map((line) => Buffer.from(line))))
+    this.process.stdin?.end(script.join(''), 'latin1')
   }
 
   /** The last line of its script. */
@@ -125,12 +117,24 @@ export class Stub {
   }
 }
 
-/** Quoted for a shell, byte by byte. */
-function assignment(name: string, value: string | Buffer): string | Buffer {
-  const text = Buffer.from(value)
-    .toString('latin1')
-    .replaceAll("'", String.raw`'\''`)
-  return Buffer.from(`export ${name}='${text}'\n`, 'latin1')
+/** The lines of a stub's script that give back what Node and the shell itself have taken or changed. */
+function givingBack({openFiles, env, rawEnv}: Inheritance): string[] {
+  return [
+    ...(openFiles === undefined ? [] : [`ulimit -Sn ${openFiles}\n`]),
+    ...shellsOwn.map((name) => (env[name] === undefined ? `unset ${name}\n` : assignment(name, env[name]))),
+    ...(env['SHLVL'] === undefined
+      ? [noShellLevel]
+      : ['[ -n "$BASH_VERSION" ] || ', assignment('SHLVL', env['SHLVL'])]),
+    ...[...rawEnv].map(([name, value]) => assignment(name, value)),
+    // Sockets that a service manager addressed to us are the job's (sd_listen_fds(3)).
+    ...(env['LISTEN_PID'] === String(process.pid) ? ['export LISTEN_PID=$$\n'] : []),
+  ]
+}
+
+/** A line for a shell, a character for each byte. */
+function assignment(name: string, value: string | Buffer): string {
+  const bytes = Buffer.from(value).toString('latin1')
+  return `export ${name}='${bytes.replaceAll("'", String.raw`'\''`)}'\n`
 }
 
 /**

@@ -5,10 +5,10 @@ import path from 'node:path'
 import {describe, expect, test, vi} from 'vitest'
 import {Cgroup} from '../../../src/lib/child/cgroup.ts'
 import {probeContainment} from '../../../src/lib/child/chooseContainment.ts'
-import {canContainByCgroup} from '../../support/cgroups.ts'
+import {canContainByCgroup, moveInto} from '../../support/cgroups.ts'
 import {isAlive} from '../../support/processes.ts'
 import {asOrdinaryUser, strangerUid} from '../config/temporaryWorld.ts'
-import {Contained} from './Contained.ts'
+import {type Contain, Contained} from './Contained.ts'
 
 const cgroupSource = path.resolve(import.meta.dirname, '../../../src/lib/child/cgroup.ts')
 const place = (): string => Cgroup.place(`leash-test-${randomUUID()}`)
@@ -17,9 +17,9 @@ const cgroupOf = (pid: number): string | undefined =>
 
 describe.skipIf(!canContainByCgroup())('a cgroup (where one can be made)', () => {
   const start = (cgroup: Cgroup, ...argv: string[]): Promise<Contained> => {
-    const contain = async ({pid, leads}: {pid: number; leads: boolean}): Promise<Cgroup> => {
-      await cgroup.take(pid, leads)
-      return cgroup
+    const contain: Contain = (root) => {
+      moveInto(cgroup, root)
+      return Promise.resolve(cgroup)
     }
     return Contained.start(contain, true, ...argv)
   }
@@ -68,20 +68,6 @@ describe.skipIf(!canContainByCgroup())('a cgroup (where one can be made)', () =>
       cgroup.signal('SIGTERM', 'tree')
       cgroup.dispose()
     }).not.toThrow()
-  })
-
-  test('that cannot take the job says so', async () => {
-    const cgroup = Cgroup.make(place())
-    try {
-      // It has ended, and was reaped.
-      const {pid} = spawnSync('true')
-      await expect(cgroup.take(pid, true)).rejects.toMatchObject({
-        code: 'notExecutable',
-        message: expect.stringContaining('ESRCH') as string,
-      })
-    } finally {
-      cgroup.dispose()
-    }
   })
 
   test('of somebody who may not make one is refused, and nothing of it stays', () => {

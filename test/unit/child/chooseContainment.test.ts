@@ -1,17 +1,7 @@
 import {describe, expect, test} from 'vitest'
-import {
-  type ContainmentChoice,
-  placeOfCgroup,
-  probeContainment,
-} from '../../../src/lib/child/chooseContainment.ts'
+import {type ContainmentChoice, probeContainment} from '../../../src/lib/child/chooseContainment.ts'
 import {tierWithoutCgroup} from '../../../src/lib/child/processTree.ts'
 import {asOrdinaryUser, refusal} from '../config/temporaryWorld.ts'
-
-test('names of cgroups are never the same', () => {
-  const places = [1, 2].map(() => JSON.stringify(placeOfCgroup({wish: 'auto', required: 'group'})))
-  // Where there is no cgroup v2 at all, it is the same obstacle.
-  expect(places[0] === places[1]).toBe(places[0]?.includes('obstacle'))
-})
 
 describe('where no cgroup can be made', () => {
   const probe = (choice: ContainmentChoice) => asOrdinaryUser(() => probeContainment(choice))

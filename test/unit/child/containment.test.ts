@@ -4,17 +4,17 @@ import path from 'node:path'
 import {describe, expect, test} from 'vitest'
 import {Cgroup} from '../../../src/lib/child/cgroup.ts'
 import {ProcessTree} from '../../../src/lib/child/processTree.ts'
-import {canContainByCgroup} from '../../support/cgroups.ts'
+import {canContainByCgroup, moveInto} from '../../support/cgroups.ts'
 import {strangerUid} from '../config/temporaryWorld.ts'
 import {type Contain, Contained} from './Contained.ts'
 import {containmentContract} from './containmentContract.ts'
 
 const treeSource = path.resolve(import.meta.dirname, '../../../src/lib/child/processTree.ts')
 
-const byCgroup: Contain = async ({pid, leads}) => {
+const byCgroup: Contain = (root) => {
   const cgroup = Cgroup.make(Cgroup.place(`leash-test-${randomUUID()}`))
-  await cgroup.take(pid, leads)
-  return cgroup
+  moveInto(cgroup, root)
+  return Promise.resolve(cgroup)
 }
 const bySession: Contain = (root) => Promise.resolve(new ProcessTree(root))
 

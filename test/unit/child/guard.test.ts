@@ -4,7 +4,7 @@ import path from 'node:path'
 import {describe, expect, test} from 'vitest'
 import {Cgroup} from '../../../src/lib/child/cgroup.ts'
 import {ProcessTree} from '../../../src/lib/child/processTree.ts'
-import {canContainByCgroup} from '../../support/cgroups.ts'
+import {canContainByCgroup, moveInto} from '../../support/cgroups.ts'
 import {isAlive, isStopped} from '../../support/processes.ts'
 import {scratchDirectory} from '../../support/scratch.ts'
 import {until} from '../../support/wait.ts'
@@ -52,9 +52,9 @@ const guarded = async (
   const cgroup = inCgroup ? Cgroup.make(Cgroup.place(`leash-test-${randomUUID()}`)) : undefined
   const directory = cgroup?.directory ?? ''
   const job = await Contained.start(
-    async (root) => {
-      await cgroup?.take(root.pid, leads)
-      return cgroup ?? new ProcessTree(root)
+    (root) => {
+      if (cgroup) moveInto(cgroup, root)
+      return Promise.resolve(cgroup ?? new ProcessTree(root))
     },
     leads,
     ...argv,
@@ -244,6 +244,35 @@ describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('in %s',
         expect(guard.cleanEnd).toBe('the-ticket\n')
       },
     )
+
+    test.skipIf(!canContainByCgroup())(
+      'moves the job into its cgroup before it is ready (where one can be made)',
+      async () => {
+        const cgroup = Cgroup.make(Cgroup.place(`leash-test-${randomUUID()}`))
+        await using job = await Contained.start(() => Promise.resolve(cgroup), true, ...sleeping)
+        await using guard = new TestGuard({shell, marker: job.marker, directory: cgroup.directory})
+        guard.tell(`job ${job.pid} leads inside`)
+        await guard.says(/^ready\n$/)
+        expect(cgroup.pids()).toEqual([job.pid])
+        guard.endInput()
+        await job.isGone()
+        await guard.end()
+      },
+    )
+
+    test('says that it cannot move a job into its cgroup, and guards it without', async () => {
+      await using job = await Contained.start(
+        (root) => Promise.resolve(new ProcessTree(root)),
+        true,
+        ...sleeping,
+      )
+      await using guard = new TestGuard({shell, marker: job.marker, directory: '/nowhere'})
+      guard.tell(`job ${job.pid} leads inside`)
+      await guard.says(/^refused\n$/)
+      guard.endInput()
+      await job.isGone()
+      await guard.end()
+    })
 
     test('ends by itself when leash has died before there was a job', async () => {
       await using guard = new TestGuard({shell})

@@ -5,7 +5,7 @@ import path from 'node:path'
 import {describe, expect, test} from 'vitest'
 import {Cgroup} from '../../../src/lib/child/cgroup.ts'
 import {ProcessTree} from '../../../src/lib/child/processTree.ts'
-import {canContainByCgroup} from '../../support/cgroups.ts'
+import {canContainByCgroup, moveInto} from '../../support/cgroups.ts'
 import {isAlive} from '../../support/processes.ts'
 import {scratchDirectory} from '../../support/scratch.ts'
 import {pause, until, within} from '../../support/wait.ts'
@@ -84,9 +84,9 @@ describe.skipIf(!canFreeze)(
     const start = async (inCgroup: boolean): Promise<[Contained, string]> => {
       if (!inCgroup) return [await sleeping(), '']
       const cgroup = Cgroup.make(Cgroup.place(`leash-test-${randomUUID()}`))
-      const contain: Contain = async ({pid, leads}) => {
-        await cgroup.take(pid, leads)
-        return cgroup
+      const contain: Contain = (root) => {
+        moveInto(cgroup, root)
+        return Promise.resolve(cgroup)
       }
       return [await Contained.start(contain, true, 'sleep', '1000'), cgroup.directory]
     }
@@ -223,9 +223,9 @@ describe.skipIf(exitNumber === undefined)('a process whose first thread has ende
       : []),
   ])('is not taken for a zombie, but found by %s', async (_, inCgroup, argv) => {
     const cgroup = inCgroup ? Cgroup.make(Cgroup.place(`leash-test-${randomUUID()}`)) : undefined
-    const contain: Contain = async (root) => {
-      await cgroup?.take(root.pid, root.leads)
-      return cgroup ?? new ProcessTree(root)
+    const contain: Contain = (root) => {
+      if (cgroup) moveInto(cgroup, root)
+      return Promise.resolve(cgroup ?? new ProcessTree(root))
     }
     await using job = await Contained.start(contain, true, ...argv)
     await using guard = new TestGuard({marker: job.marker, directory: cgroup?.directory ?? ''})

@@ -1,4 +1,4 @@
-import {existsSync, readFileSync, readdirSync} from 'node:fs'
+import {existsSync, readFileSync, readdirSync, rmdirSync} from 'node:fs'
 import {describe, expect, test, vi} from 'vitest'
 import {Cgroup} from '../../../src/lib/child/cgroup.ts'
 import {decodeEnding, encodeEnding} from '../../../src/lib/child/ending.ts'
@@ -24,8 +24,8 @@ describe('to arm the guard', () => {
     await arming
     expect(stage.orders).toEqual([
       expect.stringMatching(/^job \d+ leads none$/),
-      expect.stringMatching(/^ticket \S+$/),
       expect.stringMatching(/^until \d+$/),
+      expect.stringMatching(/^ticket \S+$/),
     ])
   })
 
@@ -167,11 +167,37 @@ test('nothing of the guard is left when it has died: it would end the tree at a 
   await until('its timer to be gone', () => !isAlive(timer), soon)
 })
 
-test('the guard carries the marker of no job in its environment, its own included', async () => {
-  await using stage = await Stage.set('', {guardEnv: {LEASH_RUN_0123456789abcdef: '1', OTHER: '1'}})
-  const environ = readFileSync(`/proc/${guardOf(stage.job)}/environ`, 'latin1').split('\0')
-  expect(environ).toContain('OTHER=1')
-  expect(environ.filter((entry) => entry.startsWith('LEASH_RUN_'))).toEqual([])
+test.skipIf(!canContainByCgroup())(
+  'a process that cannot be moved into its cgroup does not become the job (where one can be made)',
+  async () => {
+    const make = vi.spyOn(Cgroup, 'make').mockImplementation((directory) => {
+      make.mockRestore()
+      const cgroup = Cgroup.make(directory)
+      rmdirSync(directory)
+      return cgroup
+    })
+    await using stage = await Stage.set('note started', {wish: 'cgroup', refusing: true})
+    expect(await stage.job.arm(stage.lock, nobody)).toMatchObject({
+      code: 'notExecutable',
+      message: 'the job cannot be moved into its cgroup',
+    })
+    await stage.job.discard()
+    expect(stage.notes).toBe('')
+  },
+)
+
+test('no two jobs have the same mark', async () => {
+  const marks = await Promise.all(
+    [1, 2].map(async () => {
+      await using stage = await Stage.set('')
+      return /LEASH_RUN_[0-9a-f]{16}=/.exec(
+        readFileSync(`/proc/${stage.job.process.pid}/environ`, 'latin1'),
+      )?.[0]
+    }),
+  )
+  expect(marks).toHaveLength(2)
+  expect(marks).not.toContain(undefined)
+  expect(marks[0]).not.toBe(marks[1])
 })
 
 test('when the guard has seen the tree empty that it had to end is known', async () => {

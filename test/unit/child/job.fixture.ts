@@ -79,11 +79,12 @@ export interface StageOptions {
   readonly wish?: ContainmentChoice['wish']
   /** Its guard only notes its orders. */
   readonly recording?: boolean
+  /** It cannot be moved into its cgroup. */
+  readonly refusing?: boolean
   readonly lockDelayMs?: number
   readonly foreground?: boolean
-  /** More variables for the job, and for the guard. */
+  /** More variables for the job. */
   readonly env?: Readonly<Record<string, string>>
-  readonly guardEnv?: Readonly<Record<string, string>>
   readonly ignoredSignals?: readonly number[]
 }
 
@@ -117,7 +118,14 @@ export class Stage implements AsyncDisposable {
   /** @param script for a shell, which says something by `note WORD`, and gets told something by `told WORD` */
   static async set(
     script: string,
-    {wish = 'group', recording = false, lockDelayMs = 0, foreground = false, ...more}: StageOptions = {},
+    {
+      wish = 'group',
+      recording = false,
+      refusing = false,
+      lockDelayMs = 0,
+      foreground = false,
+      ...more
+    }: StageOptions = {},
   ): Promise<Stage> {
     const time = new BentTime()
     const clock = new Clock(time)
@@ -141,7 +149,7 @@ export class Stage implements AsyncDisposable {
       guard: {
         ...guardProgram,
         ...(recording && {script: recordingGuard}),
-        env: {...guardProgram.env, DIRECTORY: directory, ...more.guardEnv},
+        env: {...guardProgram.env, DIRECTORY: directory},
       },
       containment: {wish, required: 'group' as const},
     }
@@ -152,6 +160,9 @@ export class Stage implements AsyncDisposable {
         throw error
       },
     )
+    // It is the guard that moves it into a cgroup.
+    if (!recording && !refusing)
+      await until('the job to be contained', () => job.containment.isOccupied(), soon)
     return new Stage(time, {clock, store, lock: acquisition.lock, job, directory})
   }
 

@@ -5,7 +5,7 @@ import {describe, expect, test} from 'vitest'
 import {Cgroup} from '../../../src/lib/child/cgroup.ts'
 import type {Containment} from '../../../src/lib/child/containment.ts'
 import {ProcessTree} from '../../../src/lib/child/processTree.ts'
-import {canContainByCgroup} from '../../support/cgroups.ts'
+import {canContainByCgroup, moveInto} from '../../support/cgroups.ts'
 import {isAlive} from '../../support/processes.ts'
 import {scratchDirectory} from '../../support/scratch.ts'
 import {until} from '../../support/wait.ts'
@@ -28,10 +28,10 @@ const bySession: Kind = {
   nest: (_, pid) => Promise.resolve(new ProcessTree({pid, leads: true, marker: innerMarker})),
 }
 
-const cgroupAt = async (directory: string, pid: number): Promise<Cgroup> => {
+const cgroupAt = (directory: string, pid: number): Promise<Cgroup> => {
   const cgroup = Cgroup.make(directory)
-  await cgroup.take(pid, true)
-  return cgroup
+  moveInto(cgroup, {pid, leads: true})
+  return Promise.resolve(cgroup)
 }
 const newName = (): string => `leash-test-${randomUUID()}`
 const byCgroup: Kind = {
