@@ -25,7 +25,7 @@ export async function buildBareLeash(root: string): Promise<string> {
   for (const directory of [path.join(bare, 'bin'), generated]) mkdirSync(directory, {recursive: true})
   const protoLoader = await generateCodecs(generated)
   await bundle({root, protoLoader, outfile: path.join(bare, 'dist/leash.cjs'), plugins: [bareJob]})
-  const launcher = path.join(bare, 'bin/run.cjs')
-  copyFileSync(path.join(root, 'bin/run.cjs'), launcher)
+  const launcher = path.join(bare, 'bin/leash.cjs')
+  copyFileSync(path.join(root, 'src/launcher/load.cjs'), launcher)
   return launcher
 }

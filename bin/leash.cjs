@@ -1,12 +1,9 @@
 #!/bin/sh
 'false' && /*
-# One file in two languages. sh runs it first: it notes what Node is about to lose, and then becomes Node, with this file
-# as its script. docs/adr/0008 says what is lost and why this way.
-#
-# The second line, to sh: the command "false" fails, so what follows "&&" is neither run nor expanded. To JavaScript: a
-# text, which counts as true, so what follows "&&" is evaluated, and that comes behind a comment. The comment ends in the
-# last line, which sh does not reach; so nowhere in between a star stands before a slash. Node looks for run.cjs beside this
-# file also if it was started by a link, which sh could not follow by itself.
+# Made by "npm run build" from src/launcher.
+# The part of bin/leash.cjs that sh runs: it notes what Node is about to lose, and then becomes Node, with this file as its
+# script. docs/adr/0008 says what is lost and why this way. Node finds its file also if that was started by a link, which sh
+# could not follow by itself.
 
 command -v node >/dev/null || {
   echo 'leash: node was not found; install Node.js 20.19 or newer, or add its directory to PATH' >&2
@@ -48,4 +45,91 @@ E
 fi
 
 exec node "$0" "$@"
-*/ require('./run.cjs')
+*/ (() => {
+'use strict'
+/* global __dirname */
+
+/*
+ * The part of bin/leash.cjs that Node runs: loads the bundle with the code that V8 compiled in earlier runs. CommonJS and
+ * with this extension, because Node then starts neither its ESM loader nor a search for package.json. docs/adr/0003 has the
+ * numbers.
+ *
+ * A code cache is code: V8 compares only the length of the source with it. So the file's name carries a hash of the
+ * bundle, and a file is used only if it belongs to root, to the owner of the bundle or to the user who runs this, and
+ * nobody else can write it. src/codeCache.ts writes it, and says what its last byte means.
+ */
+const fs = require('node:fs')
+const path = require('node:path')
+const vm = require('node:vm')
+
+const {O_NOFOLLOW, O_NONBLOCK, O_RDONLY} = fs.constants
+const root = path.dirname(__dirname)
+const bundle = path.join(root, 'dist/leash.cjs')
+const args = process.argv.slice(2)
+
+// With source maps or coverage Node must load the file itself.
+if (process.sourceMapsEnabled || process.env.NODE_V8_COVERAGE) void evaluate(require(bundle)).main(args)
+else runCached()
+
+/** @returns what src/main.ts exports */
+function evaluate(bundled) {
+  const module = {exports: {}}
+  // Code from a cache cannot import() on Node 20, so it is given this file's.
+  bundled(module.exports, require, module, bundle, path.dirname(bundle), (specifier) => import(specifier))
+  return module.exports
+}
+
+function runCached() {
+  const fd = fs.openSync(bundle)
+  const owner = fs.fstatSync(fd).uid
+  const source = fs.readFileSync(fd, 'latin1')
+  fs.closeSync(fd)
+
+  const name = cacheName(source)
+  const places = {shared: path.join(root, '.cache/code', name), own: () => ownFile(name)}
+  let cache = read(places.shared, owner)
+  if (!cache || (!cache.own && !cache.learned)) cache = read(places.own()) ?? cache
+  const script = new vm.Script(source, {filename: bundle, cachedData: cache?.data.subarray(0, -1)})
+  if (script.cachedDataRejected) cache = undefined
+
+  const {main, learnCode} = evaluate(script.runInThisContext())
+  if (!cache?.learned) learnCode({script, cache, places})
+  void main(args)
+}
+
+/** One cache for each command. What else decides whether V8 may use the code is in V8's tag, if it is not as usual. */
+function cacheName(source) {
+  const command = /^[a-z]+$/.test(args[0] ?? '') ? args[0] : 'leash'
+  const flagged = process.execArgv.length > 0 || process.env.NODE_OPTIONS
+  const flags = flagged ? `-${require('node:v8').cachedDataVersionTag()}` : ''
+  return `${source.slice(2, 18)}-${process.version}-${process.arch}${flags}-${command}`
+}
+
+/** By the password file, as the environment's HOME may be another user's. */
+function ownFile(name) {
+  try {
+    return path.join(require('node:os').userInfo().homedir, '.cache/leash/code', name)
+  } catch {
+    return undefined
+  }
+}
+
+function read(file, bundleOwner) {
+  if (!file) return undefined
+  try {
+    const fd = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+    try {
+      const stat = fs.fstatSync(fd)
+      const own = stat.uid === process.getuid()
+      const trusted = own || stat.uid === 0 || stat.uid === bundleOwner
+      if (!trusted || !stat.isFile() || (stat.mode & 0o022) !== 0) return undefined
+      const data = fs.readFileSync(fd)
+      return {file, own, data, learned: data.at(-1) === 255}
+    } finally {
+      fs.closeSync(fd)
+    }
+  } catch {
+    return undefined
+  }
+}
+})()

@@ -3,6 +3,7 @@ import {mkdirSync, rmSync} from 'node:fs'
 import path from 'node:path'
 import {bundle} from './build/bundle.ts'
 import {generateCodecs} from './build/codecs.ts'
+import {writeLauncher} from './build/launcher.ts'
 import {writeLicenses} from './build/licenses.ts'
 
 /*
@@ -11,7 +12,10 @@ import {writeLicenses} from './build/licenses.ts'
  *   dist/             the plain sources as JavaScript with types: the library, and what oclif reads for the manifest
  *   dist/leash.cjs    the installed command in one file, with a source map
  *   dist/THIRD-PARTY-LICENSES.txt
- *   oclif.manifest.json   what help says about the commands; in git, so that a change of the interface is seen in review
+ *   bin/leash.cjs     the installed command: a part for sh and one for Node, from src/launcher
+ *   oclif.manifest.json   what help says about the commands
+ *
+ * The last two are in git: so a change of the interface is seen in review, and a clone has a command to start.
  */
 const root = path.dirname(import.meta.dirname)
 const dist = path.join(root, 'dist')
@@ -25,6 +29,7 @@ runTool('typescript/bin/tsc', '--project', 'tsconfig.build.json')
 const protoLoader = await generateCodecs(generated)
 const {inputs} = await bundle({root, protoLoader, outfile: path.join(dist, 'leash.cjs')})
 writeLicenses(root, Object.keys(inputs), path.join(dist, 'THIRD-PARTY-LICENSES.txt'))
+writeLauncher(root, path.join(root, 'src/launcher/load.cjs'), path.join(root, 'bin/leash.cjs'))
 runTool('oclif/bin/run.js', 'manifest')
 
 /** Runs a tool of node_modules, silent if all is well. */

@@ -74,7 +74,7 @@ function guardProgram({connection}: Settings, {env}: Inheritance): RunRequest['j
   const endpoints = connection.endpoints.value.map(({url}) => url).join(',')
   return {
     script: join(packageRoot, 'bin/guard.sh'),
-    cleanEnd: [process.execPath, join(packageRoot, 'bin/run.cjs'), 'finish'],
+    cleanEnd: [process.execPath, join(packageRoot, 'bin/leash.cjs'), 'finish'],
     env: {
       ...Object.fromEntries(Object.entries(env).filter(([name]) => !ownVariable.test(name))),
       LEASH_ENDPOINTS: endpoints,

@@ -31,7 +31,6 @@ export class PackageCopy implements Disposable {
     const copy = new PackageCopy(mkdtempSync(path.join(repository, '.cache/package-')))
     for (const part of [
       'bin/leash.cjs',
-      'bin/run.cjs',
       'bin/guard.sh',
       'package.json',
       'oclif.manifest.json',
@@ -46,7 +45,7 @@ export class PackageCopy implements Disposable {
   }
 
   get launcher(): string {
-    return path.join(this.root, 'bin/run.cjs')
+    return path.join(this.root, 'bin/leash.cjs')
   }
 
   get bundle(): string {

@@ -80,7 +80,7 @@ describe('the job is contained', () => {
 test('the guard carries no mark of a job, neither of ours nor of one around us', async () => {
   const script = `for directory in /proc/[0-9]*; do
       [ "$directory" = "/proc/$$" ] && continue
-      grep -qs "^PPid:.$PPID\$" "$directory/status" && tr '\\0' ' ' <"$directory/cmdline" | grep -q guard.sh || continue
+      grep -qs "^PPid:.$PPID$" "$directory/status" && tr '\\0' ' ' <"$directory/cmdline" | grep -q guard.sh || continue
       tr '\\0' '\\n' <"$directory/environ" | grep -E '^(LEASH_RUN_|OTHER)'
     done`
   const env = {LEASH_ENDPOINTS: etcd.url, LEASH_RUN_0123456789abcdef: '1', OTHER: '1'}

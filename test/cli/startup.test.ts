@@ -62,7 +62,7 @@ describe('leash run -n -l x true', () => {
   })
 
   test('loads the launcher and the bundle, and no other module', () => {
-    expect(run.files.map((file) => path.relative(copy.root, file))).toEqual(['bin/run.cjs', 'dist/leash.cjs'])
+    expect(run.files.map((file) => path.relative(copy.root, file))).toEqual(['bin/leash.cjs', 'dist/leash.cjs'])
   })
 
   test('evaluates modules of these packages and of no others', () => {
@@ -92,7 +92,7 @@ describe('leash run -n -l x true', () => {
         .filter((file) => file.startsWith(repository) && file !== process.execPath)
       const cache = copy.caches.map((file) => path.relative(copy.root, file))
       expect(cache).toHaveLength(1)
-      const expected = ['bin/run.cjs', 'bin/guard.sh', 'dist/leash.cjs', ...cache]
+      const expected = ['bin/leash.cjs', 'bin/guard.sh', 'dist/leash.cjs', ...cache]
       expect([...new Set(ours.map((file) => path.relative(copy.root, file)))].toSorted()).toEqual(
         expected.toSorted(),
       )

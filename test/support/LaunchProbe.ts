@@ -3,7 +3,6 @@ import {randomUUID} from 'node:crypto'
 import {once} from 'node:events'
 import {
   chmodSync,
-  copyFileSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -15,6 +14,7 @@ import path from 'node:path'
 import {text} from 'node:stream/consumers'
 import {build} from 'esbuild'
 import {onPath} from '../../bench/measure.ts'
+import {writeLauncher} from '../../scripts/build/launcher.ts'
 import type {Inheritance} from '../../src/lib/child/inheritance.ts'
 import {type Found, killMarked, processesMarked} from './processes.ts'
 import {scratchDirectory} from './scratch.ts'
@@ -49,21 +49,18 @@ const markVariable = 'TEST_LAUNCH'
 export const shells = ['dash', 'bash', 'busybox'].filter((name) => onPath(name) !== undefined)
 
 /**
- * bin/leash.cjs in a directory of its own, beside a program that only says what `takeInheritance` returns. The directory's
- * name has a space. `using` kills whatever is left of what was started.
+ * A launcher whose part for Node only says what `takeInheritance` returns, in a directory of its own. The directory's name has
+ * a space. `using` kills whatever is left of what was started.
  */
 export class LaunchProbe implements Disposable {
   readonly root = scratchDirectory('launch probe')
   readonly launcher = path.join(this.root, 'bin/leash.cjs')
-  /** Node's part of the launcher, to be started without the shell's. */
-  readonly program = path.join(this.root, 'bin/run.cjs')
   readonly #mark = `${markVariable}=${randomUUID()}`
 
   static async make(): Promise<LaunchProbe> {
     const probe = new LaunchProbe()
     mkdirSync(path.join(probe.root, 'bin'))
-    copyFileSync(path.join(repository, 'bin/leash.cjs'), probe.launcher)
-    copyFileSync(path.join(import.meta.dirname, 'launchProbe.cjs'), probe.program)
+    writeLauncher(repository, path.join(import.meta.dirname, 'launchProbe.cjs'), probe.launcher)
     await build({
       entryPoints: [path.join(repository, 'src/lib/child/inheritance.ts')],
       outfile: path.join(probe.root, 'bin/inheritance.cjs'),

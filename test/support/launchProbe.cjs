@@ -1,5 +1,5 @@
 'use strict'
-// Stands where bin/run.cjs does, and says as one line of JSON what it inherits. `hold`: ends when its stdin does. `exit N`: with N.
+// Stands where src/launcher/load.cjs does, and says as one line of JSON what it inherits. `hold`: ends when its stdin does. `exit N`: with N.
 const fs = require('node:fs')
 const {takeInheritance} = require('./inheritance.cjs')
 

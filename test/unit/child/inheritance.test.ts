@@ -20,7 +20,7 @@ afterAll(() => probe?.[Symbol.dispose]())
 
 /** In a note, `$stat` is the process's own /proc/PID/stat. HUP is ignored, and there is a pipe at 8 and a file at 9. */
 const saysWithNote = (note: string, exec = 'exec "$@"'): Promise<Said> =>
-  probe.says([process.execPath, probe.program], {
+  probe.says([process.execPath, probe.launcher], {
     before: `
       trap '' HUP; trap : QUIT
       exec 8< <(:) 9</dev/null

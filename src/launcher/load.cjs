@@ -2,8 +2,9 @@
 /* global __dirname */
 
 /*
- * Loads the bundle with the code that V8 compiled in earlier runs. CommonJS and with this extension, because Node then
- * starts neither its ESM loader nor a search for package.json. docs/adr/0003 has the numbers.
+ * The part of bin/leash.cjs that Node runs: loads the bundle with the code that V8 compiled in earlier runs. CommonJS and
+ * with this extension, because Node then starts neither its ESM loader nor a search for package.json. docs/adr/0003 has the
+ * numbers.
  *
  * A code cache is code: V8 compares only the length of the source with it. So the file's name carries a hash of the
  * bundle, and a file is used only if it belongs to root, to the owner of the bundle or to the user who runs this, and
