@@ -6,7 +6,7 @@
 #   CGROUP     the directory that the job's cgroup will have, if it gets one
 #   CLEAN_END  what makes the clean end at etcd; gets the ticket as one more argument
 #
-# Orders come on stdin, each a line; what ends is ended with KILL, again and again until it was *seen* empty:
+# Orders come on descriptor 3, a socket, each a line, and answers go there; what ends is ended with KILL, again and again until it was *seen* empty:
 #   job PID SESSION CGROUP   what becomes the job; it waits until we have answered: ready. SESSION: leads, if it leads a
 #              session of its own, or shares, if it shares leash's and the terminal. CGROUP: inside, if we are to move it into
 #              its own, or none. If the kernel refuses that, the answer is: refused.
@@ -14,7 +14,7 @@
 #              Afterwards, "ended N" says when it was seen empty.
 #   ticket T   what is left to do at etcd if leash dies
 #   empty      the tree is empty: from now on nothing is to be killed
-# The end of stdin means that leash is dead: end the tree at once, then make the clean end.
+# The end of that means that leash is dead: end the tree at once, then make the clean end.
 # There is no farewell: leash kills the session that we lead when all is done.
 #
 # Why what we kill by cannot be somebody else's by then:
@@ -235,6 +235,7 @@ obey() {
   esac
 }
 
+exec <&3 >&3 3>&- || exit 1
 # Without it a tree would look empty.
 command -v grep >/dev/null || exit 1
 # A shorter marker would be in the environment of others.

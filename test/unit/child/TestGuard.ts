@@ -2,6 +2,7 @@ import {spawn, spawnSync, type ChildProcess} from 'node:child_process'
 import {randomBytes} from 'node:crypto'
 import {once} from 'node:events'
 import {existsSync, readFileSync, readdirSync, rmSync} from 'node:fs'
+import type {Socket} from 'node:net'
 import path from 'node:path'
 import {commandOf, isAlive} from '../../support/processes.ts'
 import {scratchDirectory} from '../../support/scratch.ts'
@@ -34,6 +35,7 @@ interface GuardOptions {
 /** The guard alone, with a clean end that only notes its ticket. `await using` kills it and what it started. */
 export class TestGuard implements AsyncDisposable {
   readonly #process: ChildProcess
+  readonly #socket: Socket
   readonly #command: string
   readonly #directory = scratchDirectory('guard')
   readonly #exit: Promise<unknown>
@@ -48,10 +50,11 @@ export class TestGuard implements AsyncDisposable {
     this.#process = spawn(program, args, {
       detached: true,
       env: {PATH: process.env['PATH'], ...env},
-      stdio: ['pipe', 'pipe', 'ignore'],
+      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
     })
-    this.#process.stdin?.on('error', () => {})
-    this.#process.stdout?.setEncoding('utf8').on('data', (text: string) => (this.#said += text))
+    this.#socket = this.#process.stdio[3] as Socket
+    this.#socket.on('error', () => {})
+    this.#socket.setEncoding('utf8').on('data', (text: string) => (this.#said += text))
     this.#exit = once(this.#process, 'exit').then(() => (this.#hasEnded = true))
   }
 
@@ -71,7 +74,7 @@ export class TestGuard implements AsyncDisposable {
   }
 
   tell(...orders: readonly string[]): void {
-    this.#process.stdin?.write(orders.map((order) => `${order}\n`).join(''))
+    this.#socket.write(orders.map((order) => `${order}\n`).join(''))
   }
 
   /** What it answers. */
@@ -85,7 +88,7 @@ export class TestGuard implements AsyncDisposable {
 
   /** Leash is dead. */
   endInput(): void {
-    this.#process.stdin?.end()
+    this.#socket.end()
   }
 
   async end(): Promise<void> {

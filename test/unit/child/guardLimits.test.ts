@@ -1,13 +1,12 @@
 import {spawnSync} from 'node:child_process'
 import {randomUUID} from 'node:crypto'
-import {existsSync, mkdirSync, rmSync, rmdirSync, writeFileSync} from 'node:fs'
+import {existsSync, mkdirSync, rmdirSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {describe, expect, test} from 'vitest'
 import {Cgroup} from '../../../src/lib/child/cgroup.ts'
 import {ProcessTree} from '../../../src/lib/child/processTree.ts'
 import {canContainByCgroup, moveInto} from '../../support/cgroups.ts'
 import {isAlive} from '../../support/processes.ts'
-import {scratchDirectory} from '../../support/scratch.ts'
 import {pause, until, within} from '../../support/wait.ts'
 import {strangerUid} from '../config/temporaryWorld.ts'
 import {type Contain, Contained, soon} from './Contained.ts'
@@ -176,26 +175,14 @@ describe.skipIf(!canRecycle)(
   'the number of a job that has ended, given to somebody else (needs root)',
   () => {
     test.each(['leads', 'shares'])('is not killed by: %s', (session) => {
-      const directory = scratchDirectory('recycle')
-      try {
-        const script = path.join(import.meta.dirname, 'recycle.sh')
-        const args = [
-          '--pid',
-          '--fork',
-          '--kill-child',
-          '--mount-proc',
-          'sh',
-          script,
-          guardScript,
-          directory,
-          session,
-        ]
-        expect(
-          spawnSync('unshare', args, {encoding: 'utf8', timeout: 20_000, killSignal: 'SIGKILL'}).stdout,
-        ).toBe('spared\n')
-      } finally {
-        rmSync(directory, {recursive: true})
-      }
+      const inNamespace = ['--pid', '--fork', '--kill-child', '--mount-proc']
+      const recycle = ['perl', path.join(import.meta.dirname, 'recycle.pl'), guardScript, session]
+      const {stdout, stderr} = spawnSync('unshare', [...inNamespace, ...recycle], {
+        encoding: 'utf8',
+        timeout: 20_000,
+        killSignal: 'SIGKILL',
+      })
+      expect({stdout, stderr}).toEqual({stdout: 'spared\n', stderr: ''})
     })
   },
 )
