@@ -211,6 +211,8 @@ obey() {
       echo ready
       ;;
     until)
+      # At once, as leash waits: if the fork fails we end, and leash hears of that.
+      echo "until $2"
       if [ -n "$timer" ]; then
         # An end that is due is not called off.
         look_at_clock
@@ -225,7 +227,6 @@ obey() {
         end_tree_in_time &
         timer=$!
       fi
-      echo "until $2"
       ;;
     ticket) ticket=$2 ;;
     empty)

@@ -98,23 +98,22 @@ export class GuardedJob {
    * `Interrupted`; a `LossCause`; LeashError `notExecutable` if the guard or the process that waits was killed.
    */
   async arm(lock: HeldLock, interrupted: AbortSignal): Promise<Obstacle | undefined> {
-    const over = new AbortController()
-    const {signal} = over
+    const watched = [interrupted, lock.lost, this.guard.died]
+    let look = (): void => {}
     const obstacle = new Promise<Obstacle>((resolve) => {
-      const watch = (source: AbortSignal, toObstacle: () => Obstacle): void => {
-        if (source.aborted) resolve(toObstacle())
-        else source.addEventListener('abort', () => resolve(toObstacle()), {signal})
+      look = () => {
+        if (interrupted.aborted) resolve(interrupted.reason as Interrupted)
+        else if (lock.lost.aborted) resolve(lock.lost.reason as LossCause)
+        else if (this.guard.died.aborted) resolve(endedBefore('the guard'))
+        else if (hasEnded(this.process)) resolve(this.#stubEnd())
       }
-      watch(interrupted, () => interrupted.reason as Interrupted)
-      watch(lock.lost, () => lock.lost.reason as LossCause)
-      watch(this.guard.died, () => endedBefore('the guard'))
-      const onExit = (): void => resolve(this.#stubEnd())
-      if (hasEnded(this.process)) onExit()
-      this.process.once('exit', onExit)
-      signal.addEventListener('abort', () => this.process.off('exit', onExit))
     })
+    for (const signal of watched) signal.addEventListener('abort', look)
+    this.process.once('exit', look)
+    look()
     const first = await Promise.race([this.#arm(lock), obstacle])
-    over.abort()
+    for (const signal of watched) signal.removeEventListener('abort', look)
+    this.process.off('exit', look)
     return first
   }
 

@@ -1,3 +1,4 @@
+import {existsSync} from 'node:fs'
 import {platform} from 'node:os'
 import {type Containment, type Tier, send, signalMembers} from './containment.ts'
 import {type LiveProcess, allPids, hasVariable, hidesProcesses, liveProcess} from './procfs.ts'
@@ -117,7 +118,8 @@ export class ProcessTree implements Containment {
 
   /** Who has got it has another start. It may come to that if we stood still, and the guard ended what the job had left. */
   #isNumberOfAnother(): boolean {
-    const live = liveProcess(this.#root.pid)
+    // Mostly nobody has it any more, and the first exception is slow.
+    const live = existsSync(`/proc/${this.#root.pid}`) && liveProcess(this.#root.pid)
     return typeof live === 'object' && live.startTicks !== this.#startTicks
   }
 

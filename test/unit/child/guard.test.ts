@@ -222,8 +222,7 @@ describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('in %s',
       const {guard, job} = stage
       guard.tell(`until ${bootTime() + 100_000}`)
       await guard.says(/until \d+\n/)
-      const timer = guard.timerPid
-      if (timer === undefined) throw new Error('it has no timer')
+      const timer = await until('it to have a timer', () => guard.timerPid, soon)
       process.kill(timer, 'SIGSTOP')
       await until('it to stop', () => isStopped(timer), soon)
       guard.tell('until 0')
