@@ -57,7 +57,7 @@ export class GuardedJob {
     return Promise.resolve()
   }
 
-  endNow(): void {}
+  endSoon(): void {}
 
   endedAfter(): boolean {
     return false

@@ -1,8 +1,10 @@
+import {spawn} from 'node:child_process'
 import {readFileSync} from 'node:fs'
 import {EtcdServer} from '../test/support/EtcdServer.ts'
 import {deleteKey, keysUnder} from '../test/support/etcdGateway.ts'
 import {Job} from '../test/support/Job.ts'
 import {type FixtureMode, Oracle} from '../test/support/oracle.ts'
+import {TcpProxy} from '../test/support/TcpProxy.ts'
 import {nowMs, pause, until} from '../test/support/wait.ts'
 import {medianMs} from './measure.ts'
 
@@ -12,8 +14,10 @@ type Contain = keyof typeof tiers
 
 export interface Endings {
   tier: string
-  /** 200 descendants: from just before the request that deletes the ticket, which leash hears of and kills, to an empty tree. */
-  deletedToEmptyMs: number
+  /** 200 descendants: from just before leash can hear that its ticket is gone, and kills, to an empty tree. */
+  toldToEmptyMs: number
+  /** The same tree without leash: from one KILL to its process group, so what the kernel takes. */
+  bareToEmptyMs: number
   /** A job with a daemon that left its session: from `kill -9` of leash to an empty tree. */
   killedToEmptyMs: number
   /** And to the start of the next holder's job, with a TTL of 60 s. */
@@ -28,16 +32,19 @@ export async function measureEndings(rounds: number): Promise<Endings[]> {
   await using etcd = await EtcdServer.start({version: '3.5'})
   const results: Endings[] = []
   for (const contain of Object.keys(tiers) as Contain[]) {
-    const deleted: number[] = []
+    const told: number[] = []
+    const bare: number[] = []
     const killed: Awaited<ReturnType<typeof killLeash>>[] = []
     for (let round = 0; round < rounds; round++) {
-      deleted.push(await deleteTicket(etcd, contain))
+      told.push(await tellOfDeletion(etcd, contain))
+      bare.push(await killGroup())
       killed.push(await killLeash(etcd, contain))
     }
     const median = (key: keyof (typeof killed)[number]): number => medianMs(killed.map((one) => one[key]))
     results.push({
       tier: tiers[contain],
-      deletedToEmptyMs: medianMs(deleted),
+      toldToEmptyMs: medianMs(told),
+      bareToEmptyMs: medianMs(bare),
       killedToEmptyMs: median('emptyMs'),
       killedToNextMs: median('nextMs'),
       guardPssKb: median('pssKb'),
@@ -47,22 +54,45 @@ export async function measureEndings(rounds: number): Promise<Endings[]> {
   return results
 }
 
-function start(name: string, oracle: Oracle, etcd: EtcdServer, contain: Contain, modes: FixtureMode[]): Job {
+function start(
+  name: string,
+  oracle: Oracle,
+  etcd: {url: string},
+  contain: Contain,
+  modes: FixtureMode[],
+): Job {
   const flags = ['--contain', contain]
   return Job.start({name, oracle, endpoints: [etcd.url], ttl: '60s', modes, flags})
 }
 
-async function deleteTicket(etcd: EtcdServer, contain: Contain): Promise<number> {
+async function tellOfDeletion(etcd: EtcdServer, contain: Contain): Promise<number> {
+  await using relay = await TcpProxy.to(etcd)
   await using oracle = await Oracle.create()
-  await using job = start('holder', oracle, etcd, contain, ['many'])
+  await using job = start('holder', oracle, relay, contain, ['many'])
   const {key} = await job.running()
   // The ticket is watched from 100 ms on.
   await pause(300)
-  const beforeMs = nowMs()
+  relay.blackhole('toClient')
   await deleteKey(etcd.url, key)
+  // What leash is to hear has come to the relay.
+  await pause(100)
+  const beforeMs = nowMs()
+  await relay.heal()
   const emptyAtMs = await job.treeEmpty()
   await job.exited()
   return emptyAtMs - beforeMs
+}
+
+async function killGroup(): Promise<number> {
+  await using oracle = await Oracle.create()
+  const [program = '', ...args] = oracle.command('bare', ['many'])
+  const {pid = 0} = spawn(program, args, {detached: true, stdio: 'ignore'})
+  const tree = oracle.tree('bare')
+  await tree.running()
+  await pause(300)
+  const beforeMs = nowMs()
+  process.kill(-pid, 'SIGKILL')
+  return (await tree.empty()) - beforeMs
 }
 
 async function killLeash(

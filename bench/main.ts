@@ -133,9 +133,10 @@ if (values.json) {
     `\nmilliseconds, ${rounds} interleaved rounds; leash takes ${ours.toFixed(2)} times node, at most ${mostTimesNode} is the goal;\n` +
       `guard, stub, containment and launcher add ${percent(added.cgroup)} (best tier) and ${percent(added.session)} (session)\n`,
   )
-  for (const {tier, deletedToEmptyMs, killedToEmptyMs, killedToNextMs, guardPssKb, guardRssKb} of endings) {
+  for (const {tier, toldToEmptyMs, bareToEmptyMs, ...killed} of endings) {
+    const {killedToEmptyMs, killedToNextMs, guardPssKb, guardRssKb} = killed
     console.log(
-      `${tier.padEnd(8)} ticket deleted to empty tree of 200: ${deletedToEmptyMs.toFixed(1)} ms; leash killed to empty tree: ` +
+      `${tier.padEnd(8)} kill decided to empty tree of 200: ${toldToEmptyMs.toFixed(1)} ms (without leash ${bareToEmptyMs.toFixed(1)}); leash killed to empty tree: ` +
         `${killedToEmptyMs.toFixed(1)} ms, to the next job: ${killedToNextMs.toFixed(0)} ms; guard and timer: ${guardPssKb} kB ` +
         `proportionally, ${guardRssKb} kB resident at most`,
     )

@@ -27,7 +27,7 @@
 #            round the circle of all numbers.
 marker=$1 directory=$2
 shift 2
-job='' job_start='' session='' cgroup='' until='' ticket='' timer='' over=''
+job='' job_start='' session='' cgroup='' until='' ticket='' timer='' over='' again=''
 LC_ALL=C
 
 # A service manager or a terminal may signal all at once; we end when leash says so. A write to a dead leash must not end us.
@@ -85,7 +85,11 @@ kill_tree() {
   if [ -n "$over" ]; then return; fi
   if [ -n "$cgroup" ]; then
     echo 1 >"$cgroup/cgroup.kill"
-    # That passes over a process whose first thread has ended (seen on Linux 6.18).
+    # That passes over a process whose first thread has ended (seen on Linux 6.18). The others need the processors to end.
+    if [ -z "$again" ]; then
+      again=1
+      return
+    fi
     for file in "$cgroup/cgroup.procs" "$cgroup"/*/cgroup.procs; do
       if [ -r "$file" ]; then while read -r pid; do kill -KILL "$pid"; done <"$file"; fi
     done

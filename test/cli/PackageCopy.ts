@@ -29,12 +29,7 @@ export class PackageCopy implements Disposable {
   static async make(): Promise<PackageCopy> {
     mkdirSync(path.join(repository, '.cache'), {recursive: true})
     const copy = new PackageCopy(mkdtempSync(path.join(repository, '.cache/package-')))
-    for (const part of [
-      'bin/leash.cjs',
-      'bin/guard.sh',
-      'package.json',
-      'oclif.manifest.json',
-    ]) {
+    for (const part of ['bin/leash.cjs', 'bin/guard.sh', 'package.json', 'oclif.manifest.json']) {
       cpSync(path.join(repository, part), path.join(copy.root, part))
     }
     const generated = path.join(copy.root, 'generated')

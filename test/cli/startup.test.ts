@@ -62,7 +62,10 @@ describe('leash run -n -l x true', () => {
   })
 
   test('loads the launcher and the bundle, and no other module', () => {
-    expect(run.files.map((file) => path.relative(copy.root, file))).toEqual(['bin/leash.cjs', 'dist/leash.cjs'])
+    expect(run.files.map((file) => path.relative(copy.root, file))).toEqual([
+      'bin/leash.cjs',
+      'dist/leash.cjs',
+    ])
   })
 
   test('evaluates modules of these packages and of no others', () => {

@@ -111,7 +111,7 @@ function watchOver(
     if (effect === 'terminate') return containment.signal(stopSignal, 'tree')
     unkillableAtMs = clock.elapsedMs() + unkillableAfterMs
     containment.kill()
-    job.endNow()
+    job.endSoon(lock)
   }
   const poll = (delayMs: number): void => {
     // Until Node has reaped the child, its end is not known; the child's number is not free before either.

@@ -208,7 +208,7 @@ test('when the guard has seen the tree empty that it had to end is known', async
   await stage.says(/runs/)
   const beforeMs = clock.elapsedMs() - 1000
   expect(job.endedAfter(beforeMs)).toBe(false)
-  job.endNow()
+  job.endSoon(stage.lock)
   await until('it to be told', () => job.endedAfter(beforeMs), soon)
   expect(job.endedAfter(clock.elapsedMs() + 1000)).toBe(false)
 })

@@ -175,7 +175,7 @@ test('a job that the guard had to end while we stood still is lost, though its e
   const {end} = supervise(stage)
   await stage.says(/runs/)
   stage.suspendTo('KILL')
-  stage.job.endNow()
+  stage.job.endSoon(stage.lock)
   expect(await end).toMatchObject({
     child: {signal: 'SIGKILL'},
     cause: {kind: 'unconfirmed'},
