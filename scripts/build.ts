@@ -13,9 +13,7 @@ import {writeLicenses} from './build/licenses.ts'
  *   dist/leash.cjs    the installed command in one file, with a source map
  *   dist/THIRD-PARTY-LICENSES.txt
  *   bin/leash.cjs     the installed command: a part for sh and one for Node, from src/launcher
- *   oclif.manifest.json   what help says about the commands
- *
- * The last two are in git: so a change of the interface is seen in review, and a clone has a command to start.
+ *   oclif.manifest.json   what help says about the commands; in git, so that a change of the interface is seen in review
  */
 const root = path.dirname(import.meta.dirname)
 const dist = path.join(root, 'dist')

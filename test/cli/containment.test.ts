@@ -1,3 +1,4 @@
+import {spawnSync} from 'node:child_process'
 import {chmodSync} from 'node:fs'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {canContainByCgroup} from '../support/cgroups.ts'
@@ -76,6 +77,30 @@ describe('the job is contained', () => {
     },
   )
 })
+
+const processesOnly = [
+  'unshare',
+  '--mount',
+  'sh',
+  '-c',
+  'mount -t proc -o subset=pid proc /proc && exec "$@"',
+  'sh',
+]
+const [unshare = '', ...inNamespace] = processesOnly
+
+test.skipIf(!isRoot || spawnSync(unshare, [...inNamespace, 'true']).status !== 0)(
+  'a job runs where /proc shows processes and nothing else, as under ProcSubset=pid (asks root)',
+  async () => {
+    using file = new StatusFile()
+    const env = {LEASH_ENDPOINTS: etcd.url}
+    const {status, stderr} = await leash(file.runs('--', 'sleep', '0.2'), {env, through: processesOnly})
+    expect({status, stderr, end: file.report()}).toMatchObject({
+      status: 0,
+      stderr: '',
+      end: {outcome: 'ended', code: 0},
+    })
+  },
+)
 
 test('the guard carries no mark of a job, neither of ours nor of one around us', async () => {
   const script = `for directory in /proc/[0-9]*; do

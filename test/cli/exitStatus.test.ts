@@ -2,8 +2,8 @@ import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {EtcdServer} from '../support/EtcdServer.ts'
 import {freePorts} from '../support/scratch.ts'
 import {TcpProxy} from '../support/TcpProxy.ts'
-import {keysUnder, leases} from '../support/etcdGateway.ts'
 import {Leash, leash} from './support/leash.ts'
+import {nothingLeft} from './support/nothingLeft.ts'
 
 let etcd: EtcdServer
 let env: Record<string, string>
@@ -12,11 +12,6 @@ beforeAll(async () => {
   env = {LEASH_ENDPOINTS: etcd.url}
 })
 afterAll(() => etcd[Symbol.asyncDispose]())
-
-const nothingLeft = async (): Promise<void> => {
-  expect(await keysUnder(etcd.url, '')).toEqual([])
-  expect(await leases(etcd.url)).toEqual([])
-}
 
 describe("the job's own end is leash's", () => {
   test('every exit status from 0 to 255', async () => {
@@ -38,7 +33,7 @@ describe("the job's own end is leash's", () => {
       ),
     ])
     expect(seen).toEqual(statuses)
-    await nothingLeft()
+    await nothingLeft(etcd)
   }, 120_000)
 
   test.each([
@@ -84,7 +79,7 @@ describe('contention', () => {
   afterAll(async () => {
     holder.endInput()
     expect((await holder.end()).status).toBe(1)
-    await nothingLeft()
+    await nothingLeft(etcd)
   })
 
   test.each<[string, string[], number, string]>([
@@ -136,7 +131,7 @@ describe('a lost lease', () => {
       'leash: lost: the lock was taken away (its ticket was deleted, its lease revoked or expired) and the job was killed; find out who did it\n',
     )
     expect(run.processes()).toEqual([])
-    await nothingLeft()
+    await nothingLeft(etcd)
   })
 })
 

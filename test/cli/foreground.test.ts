@@ -3,13 +3,13 @@ import {rmSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {onPath} from '../../bench/measure.ts'
-import {canContainByCgroup} from '../support/cgroups.ts'
 import {EtcdServer} from '../support/EtcdServer.ts'
 import {deleteKey} from '../support/etcdGateway.ts'
 import {isStopped} from '../support/processes.ts'
 import {scratchDirectory} from '../support/scratch.ts'
 import {until} from '../support/wait.ts'
 import {fixture, leash} from './support/leash.ts'
+import {containments, runUnder} from './support/containments.ts'
 import {keys, Shell} from './support/Shell.ts'
 import {TestLock} from './support/TestLock.ts'
 
@@ -31,20 +31,17 @@ const whereAmI =
   'read -r pid _ _ _ group session _ foreground _ </proc/$$/stat; echo "is $pid $group $session $foreground"'
 const isWhere = /is (\d+) (\d+) (\d+) (-?\d+)/
 
-describe.each([
-  ['group', true],
-  ['cgroup', canContainByCgroup()],
-])('with --contain %s', (containment, isPossible) => {
+describe.each(containments)('with --contain %s', (containment, isPossible) => {
   const testHere = test.skipIf(!isPossible)
-  const runUnder = ({name}: TestLock, ...options: string[]): string =>
-    ['leash run --contain', containment, '-l', name, ...options, '--'].join(' ')
 
   testHere.each(['bash', 'sh'] as const)(
     'the job of a command typed into %s reads the terminal, opens it, and is in its foreground group',
     async (name) => {
       const lock = new TestLock(etcd)
       await using shell = await Shell.start(env, name)
-      shell.run(`${runUnder(lock)} sh -c 'echo runs; read -r line; echo "got $line" >/dev/tty; ${whereAmI}'`)
+      shell.run(
+        `${runUnder(containment, lock)} sh -c 'echo runs; read -r line; echo "got $line" >/dev/tty; ${whereAmI}'`,
+      )
       await shell.says(/runs/)
       shell.run('a line')
       await shell.says(/got a line/)
@@ -59,7 +56,9 @@ describe.each([
   testHere('the job gets each key from a terminal that it made raw, Ctrl-C too', async () => {
     await using shell = await Shell.start(env)
     const key = 'echo press; dd bs=1 count=1 2>/dev/null | od -An -tx1'
-    shell.run(`${runUnder(new TestLock(etcd))} sh -c 'saved=$(stty -g); stty raw; ${key}; stty "$saved"'`)
+    shell.run(
+      `${runUnder(containment, new TestLock(etcd))} sh -c 'saved=$(stty -g); stty raw; ${key}; stty "$saved"'`,
+    )
     await shell.says(/press/)
     shell.type(keys.interrupt)
     await shell.says(/ 03/)
@@ -70,7 +69,7 @@ describe.each([
     const file = path.join(directory, 'pages')
     writeFileSync(file, Array.from({length: 1000}, (_, number) => `line ${number}\n`).join(''))
     await using shell = await Shell.start(env)
-    shell.run(`${runUnder(new TestLock(etcd))} less ${file}`)
+    shell.run(`${runUnder(containment, new TestLock(etcd))} less ${file}`)
     await shell.says(/line 0[^]*line 20/)
     shell.type(' ')
     await shell.says(/line 40/)
@@ -82,7 +81,7 @@ describe.each([
     const file = path.join(directory, 'text')
     writeFileSync(file, 'some text\n')
     await using shell = await Shell.start(env)
-    shell.run(`${runUnder(new TestLock(etcd))} vi -u NONE ${file}`)
+    shell.run(`${runUnder(containment, new TestLock(etcd))} vi -u NONE ${file}`)
     await shell.says(/some text/)
     shell.type(`x:x${keys.enter}`)
     expect(await shell.status()).toBe(0)
@@ -93,7 +92,7 @@ describe.each([
   testHere('the job hears that the terminal has another size', async () => {
     await using shell = await Shell.start(env)
     shell.run(
-      `${runUnder(new TestLock(etcd))} sh -c 'trap "stty size" WINCH; tty; while :; do sleep 0.01; done'`,
+      `${runUnder(containment, new TestLock(etcd))} sh -c 'trap "stty size" WINCH; tty; while :; do sleep 0.01; done'`,
     )
     const [terminal] = await shell.says(/\/dev\/\S+/)
     execFileSync('stty', ['-F', terminal, 'cols', '99'])
@@ -105,7 +104,7 @@ describe.each([
   testHere('Ctrl-C reaches each process of the job once, and leash goes on with it', async () => {
     await using shell = await Shell.start(env)
     const job = `sh -c 'echo "child of $PPID"; exec ${fixture('signals.pl')}'`
-    shell.run(`${runUnder(new TestLock(etcd))} ${job}`)
+    shell.run(`${runUnder(containment, new TestLock(etcd))} ${job}`)
     const [, leashPid] = await shell.says(/child of (\d+)/)
     await shell.says(/ready[^]*ready/)
     shell.type(keys.interrupt)
@@ -126,7 +125,7 @@ describe.each([
   ])('%s ends a job that does not mind, and leash says so in its status', async (_, key, status) => {
     const lock = new TestLock(etcd)
     await using shell = await Shell.start(env)
-    shell.run(`${runUnder(lock)} sh -c 'echo runs; exec sleep 600'`)
+    shell.run(`${runUnder(containment, lock)} sh -c 'echo runs; exec sleep 600'`)
     await shell.says(/runs/)
     shell.type(key)
     expect(await shell.status()).toBe(status)
@@ -139,7 +138,7 @@ describe.each([
     await using shell = await Shell.start(env)
     const wait =
       'trap "seen=x\\$seen; echo caught" INT; echo runs; until [ "$seen" = xx ]; do sleep 0.01; done'
-    shell.run(`${runUnder(lock)} sh -c '${wait}; exit 7'`)
+    shell.run(`${runUnder(containment, lock)} sh -c '${wait}; exit 7'`)
     await shell.says(/runs/)
     shell.type(keys.interrupt)
     await shell.says(/caught/)
@@ -154,7 +153,9 @@ describe.each([
   testHere('when the lock is lost, what is piped to reads to the end', async () => {
     const lock = new TestLock(etcd)
     await using shell = await Shell.start(env)
-    shell.run(`${runUnder(lock)} sh -c 'sleep 600 & echo runs; wait' | (cat; echo "cat has ended")`)
+    shell.run(
+      `${runUnder(containment, lock)} sh -c 'sleep 600 & echo runs; wait' | (cat; echo "cat has ended")`,
+    )
     await shell.says(/runs/)
     await deleteKey(etcd.url, await lock.ticket())
     await shell.says(/cat has ended/)
@@ -167,7 +168,7 @@ describe.each([
   testHere('a terminal that hangs up ends leash, its job and its guard, and frees the lock', async () => {
     const lock = new TestLock(etcd)
     await using shell = await Shell.start(env)
-    shell.run(`${runUnder(lock)} sh -c 'echo runs; sleep 600'`)
+    shell.run(`${runUnder(containment, lock)} sh -c 'echo runs; sleep 600'`)
     await shell.says(/runs/)
     await shell.hangUp()
     await shell.isGone()
@@ -177,7 +178,7 @@ describe.each([
   testHere('--foreground lets the job open the terminal although its stdin is a pipe', async () => {
     await using shell = await Shell.start(env)
     const job = 'read -r piped; echo "say"; read -r typed </dev/tty; echo "$piped and $typed"'
-    shell.run(`echo piped | ${runUnder(new TestLock(etcd), '--foreground')} sh -c '${job}'`)
+    shell.run(`echo piped | ${runUnder(containment, new TestLock(etcd), '--foreground')} sh -c '${job}'`)
     await shell.says(/say/)
     shell.run('typed')
     await shell.says(/piped and typed/)
@@ -187,7 +188,7 @@ describe.each([
   testHere('a shell under leash has jobs of its own, which Ctrl-Z stops alone', async () => {
     const lock = new TestLock(etcd)
     await using shell = await Shell.start(env)
-    shell.run(`${runUnder(lock)} bash --norc --noprofile --noediting -i`)
+    shell.run(`${runUnder(containment, lock)} bash --norc --noprofile --noediting -i`)
     expect(await shell.status()).toBe(0)
     shell.run('echo "in $LEASH_LOCK"; sleep 600')
     await shell.says(/in lock/)
@@ -207,7 +208,7 @@ describe.each([
   testHere('when the lock is lost, the terminal comes back from a shell under leash', async () => {
     const lock = new TestLock(etcd)
     await using shell = await Shell.start(env)
-    shell.run(`${runUnder(lock)} bash --norc --noprofile --noediting -i`)
+    shell.run(`${runUnder(containment, lock)} bash --norc --noprofile --noediting -i`)
     expect(await shell.status()).toBe(0)
     shell.run('echo starts; sleep 600')
     await shell.says(/starts/)
@@ -223,7 +224,7 @@ describe.each([
     const lock = new TestLock(etcd)
     await using shell = await Shell.start(env)
     shell.run(
-      `${runUnder(lock, '--no-foreground')} sh -c '${whereAmI}; (: </dev/tty) 2>/dev/null || echo no terminal; sleep 600'`,
+      `${runUnder(containment, lock, '--no-foreground')} sh -c '${whereAmI}; (: </dev/tty) 2>/dev/null || echo no terminal; sleep 600'`,
     )
     const [, pid, group, session] = await shell.says(isWhere)
     expect([group, session]).toEqual([pid, pid])

@@ -3,6 +3,7 @@ import {EtcdServer} from '../support/EtcdServer.ts'
 import {keysUnder, leases} from '../support/etcdGateway.ts'
 import {GrpcProxy} from '../support/GrpcProxy.ts'
 import {Leash, leash} from './support/leash.ts'
+import {nothingLeft} from './support/nothingLeft.ts'
 
 const cycles = 50
 
@@ -11,11 +12,6 @@ beforeAll(async () => {
   etcd = await EtcdServer.start({version: '3.4'})
 })
 afterAll(() => etcd[Symbol.asyncDispose]())
-
-const nothingLeft = async (): Promise<void> => {
-  expect(await keysUnder(etcd.url, '')).toEqual([])
-  expect(await leases(etcd.url)).toEqual([])
-}
 
 /** The requests that etcd itself has counted, by method. */
 const countedByEtcd = async (): Promise<Map<string, number>> => {
@@ -29,14 +25,14 @@ describe('an uncontended lock and unlock', () => {
     await using proxy = await GrpcProxy.to(etcd)
     expect((await leash(['run', '-l', 'x', '--endpoints', proxy.url, 'true'])).status).toBe(0)
     expect(proxy.methods).toEqual(['LeaseGrant', 'Txn', 'Txn', 'LeaseRevoke'])
-    await nothingLeft()
+    await nothingLeft(etcd)
   })
 
   test('is so with --no-wait and with a raw key', async () => {
     await using proxy = await GrpcProxy.to(etcd)
     await leash(['run', '-n', '--raw-key', '-l', 'x', '--endpoints', proxy.url, 'true'])
     expect(proxy.methods).toEqual(['LeaseGrant', 'Txn', 'Txn', 'LeaseRevoke'])
-    await nothingLeft()
+    await nothingLeft(etcd)
   })
 
   test(`leaves nothing after ${cycles} cycles, and by etcd's own count each is four requests`, async () => {
@@ -52,7 +48,7 @@ describe('an uncontended lock and unlock', () => {
       Txn: 2 * cycles,
       LeaseRevoke: cycles,
     })
-    await nothingLeft()
+    await nothingLeft(etcd)
   })
 })
 
@@ -68,5 +64,5 @@ test('a contended --no-wait puts no ticket, and leaves no lease', async () => {
   expect({keys: await keysUnder(etcd.url, ''), leases: await leases(etcd.url)}).toEqual(before)
   holder.endInput()
   await holder.end()
-  await nothingLeft()
+  await nothingLeft(etcd)
 })

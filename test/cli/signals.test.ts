@@ -5,6 +5,7 @@ import {keysUnder, leases} from '../support/etcdGateway.ts'
 import {TcpProxy} from '../support/TcpProxy.ts'
 import {until} from '../support/wait.ts'
 import {Leash, fixture} from './support/leash.ts'
+import {nothingLeft} from './support/nothingLeft.ts'
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const
 
@@ -15,11 +16,6 @@ beforeAll(async () => {
   env = {LEASH_ENDPOINTS: etcd.url}
 })
 afterAll(() => etcd[Symbol.asyncDispose]())
-
-const nothingLeft = async (): Promise<void> => {
-  expect(await keysUnder(etcd.url, '')).toEqual([])
-  expect(await leases(etcd.url)).toEqual([])
-}
 
 const queueLength = async (lock: string): Promise<number> =>
   (await keysUnder(etcd.url, `leash/lock/${lock}/`)).length
@@ -42,7 +38,7 @@ describe('while the job runs', () => {
     for (const role of ['parent', 'child']) {
       expect(said.filter((line) => line.startsWith(role))).toEqual(expected.map((word) => `${role} ${word}`))
     }
-    await nothingLeft()
+    await nothingLeft(etcd)
   })
 
   test.each(signals)(
@@ -54,7 +50,7 @@ describe('while the job runs', () => {
       await run.says(/runs/)
       run.kill(signal)
       expect(await run.end()).toEqual({status: 128 + constants.signals[signal], stdout: 'runs\n', stderr: ''})
-      await nothingLeft()
+      await nothingLeft(etcd)
     },
   )
 
@@ -67,7 +63,7 @@ describe('while the job runs', () => {
     expect(await queueLength('x')).toBe(1)
     run.endInput()
     expect((await run.end()).status).toBe(7)
-    await nothingLeft()
+    await nothingLeft(etcd)
   })
 })
 
@@ -80,7 +76,7 @@ describe('in the queue', () => {
   afterAll(async () => {
     holder.endInput()
     await holder.end()
-    await nothingLeft()
+    await nothingLeft(etcd)
   })
 
   test.each(signals)('%s withdraws the ticket, and no job is started', async (signal) => {
@@ -110,5 +106,5 @@ test('while etcd is out of reach, each ends leash, and nothing is left when etcd
   expect(ends).toEqual(signals.map((signal) => ({signal, status: 128 + constants.signals[signal], ...quiet})))
   await hole.heal()
   await until('the leases to be gone', async () => (await leases(etcd.url)).length === 0, {withinMs: 10_000})
-  await nothingLeft()
+  await nothingLeft(etcd)
 })

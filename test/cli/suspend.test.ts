@@ -1,13 +1,13 @@
 import {readFileSync} from 'node:fs'
 import {constants} from 'node:os'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import {canContainByCgroup} from '../support/cgroups.ts'
 import {EtcdServer} from '../support/EtcdServer.ts'
 import {Job} from '../support/Job.ts'
 import {Oracle} from '../support/oracle.ts'
 import {type Found, isStopped} from '../support/processes.ts'
 import {until} from '../support/wait.ts'
 import {Leash, leash} from './support/leash.ts'
+import {containments, runUnder} from './support/containments.ts'
 import {keys, Shell} from './support/Shell.ts'
 import {TestLock} from './support/TestLock.ts'
 
@@ -35,20 +35,15 @@ const ignoresInterrupt = (pid: number): boolean => {
 const allStopped = (pids: readonly number[]): Promise<boolean> =>
   until('leash and its job to be stopped', () => pids.every(isStopped), {withinMs: 5000})
 
-describe.each([
-  ['group', true],
-  ['cgroup', canContainByCgroup()],
-])('with --contain %s', (containment, isPossible) => {
+describe.each(containments)('with --contain %s', (containment, isPossible) => {
   const testHere = test.skipIf(!isPossible)
-  const runUnder = ({name}: TestLock, ...options: string[]): string =>
-    ['leash run --contain', containment, '-l', name, ...options, '--'].join(' ')
 
   testHere.each(['bash', 'sh'] as const)(
     'Ctrl-Z typed into %s stops leash and the job, fg resumes both, and the lock is kept meanwhile',
     async (name) => {
       const lock = new TestLock(etcd)
       await using shell = await Shell.start(env, name)
-      shell.run(`${runUnder(lock)} ${reader}`)
+      shell.run(`${runUnder(containment, lock)} ${reader}`)
       const pids = await pidsOf(shell)
       for (let times = 0; times < 2; times++) {
         shell.type(keys.suspend)
@@ -72,7 +67,7 @@ describe.each([
       await using oracle = await Oracle.create()
       const lock = new TestLock(etcd)
       await using shell = await Shell.start(env)
-      shell.run(`${runUnder(lock, '--ttl', '3s')} ${oracle.command('suspended').join(' ')}`)
+      shell.run(`${runUnder(containment, lock, '--ttl', '3s')} ${oracle.command('suspended').join(' ')}`)
       await oracle.tree('suspended').running()
       shell.type(keys.suspend)
       expect(await shell.status()).toBe(stopped)
@@ -93,7 +88,7 @@ describe.each([
 
   testHere('a job that stops all of the foreground, as vi does, comes back with fg', async () => {
     await using shell = await Shell.start(env)
-    shell.run(`${runUnder(new TestLock(etcd))} sh -c 'kill -TSTP 0; echo back'`)
+    shell.run(`${runUnder(containment, new TestLock(etcd))} sh -c 'kill -TSTP 0; echo back'`)
     expect(await shell.status()).toBe(stopped)
     shell.run('fg')
     await shell.says(/back/)
@@ -104,7 +99,7 @@ describe.each([
     'a job in the background that wants the terminal is stopped with leash, and gets it with fg',
     async () => {
       await using shell = await Shell.start(env)
-      shell.run(`${runUnder(new TestLock(etcd))} ${reader} &`)
+      shell.run(`${runUnder(containment, new TestLock(etcd))} ${reader} &`)
       await allStopped(await pidsOf(shell))
       await shell.knowsOfStop()
       shell.run('fg')
@@ -120,7 +115,7 @@ describe.each([
     await using holder = new Leash(['run', '-l', lock.name, '--', 'sh', '-c', 'echo runs; read line'], {env})
     await holder.says(/runs/)
     await using shell = await Shell.start(env)
-    shell.run(`${runUnder(lock)} echo mine`)
+    shell.run(`${runUnder(containment, lock)} echo mine`)
     await until('the waiter to queue', async () => (await lock.queueLength()) === 2, {withinMs: 10_000})
     shell.type(keys.suspend)
     expect(await shell.status()).toBe(stopped)
@@ -137,7 +132,7 @@ describe.each([
     await using holder = new Leash(['run', '-l', lock.name, '--', 'sh', '-c', 'echo runs; read line'], {env})
     await holder.says(/runs/)
     await using shell = await Shell.start(env)
-    shell.run(`(trap "" INT; exec ${runUnder(lock)} echo mine)`)
+    shell.run(`(trap "" INT; exec ${runUnder(containment, lock)} echo mine)`)
     await until('the waiter to queue', async () => (await lock.queueLength()) === 2, {withinMs: 10_000})
     // What is to become the job waits, too, in the same foreground.
     const isDeaf = ({pid, command}: Found): boolean =>
@@ -154,7 +149,7 @@ describe.each([
   testHere('a terminal that hangs up ends also what was stopped, and frees the lock', async () => {
     const lock = new TestLock(etcd)
     await using shell = await Shell.start(env)
-    shell.run(`${runUnder(lock)} ${reader}`)
+    shell.run(`${runUnder(containment, lock)} ${reader}`)
     const pids = await pidsOf(shell)
     shell.type(keys.suspend)
     expect(await shell.status()).toBe(stopped)

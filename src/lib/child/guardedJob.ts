@@ -1,6 +1,6 @@
 import type {ChildProcess} from 'node:child_process'
 import {randomBytes} from 'node:crypto'
-import {platform} from 'node:os'
+import {existsSync} from 'node:fs'
 import type {Clock} from '../core/clock.ts'
 import {LeashError} from '../core/errors.ts'
 import type {HeldLock} from '../core/heldLock.ts'
@@ -39,6 +39,8 @@ export class GuardedJob {
   readonly #stub: Stub
   readonly #guarded: Promise<boolean>
   readonly #clock: Clock
+  /** Not everywhere where there is a /proc: systemd's ProcSubset=pid hides it. */
+  readonly #hasUptime = existsSync('/proc/uptime')
   #isOver = false
 
   private constructor(
@@ -172,7 +174,7 @@ export class GuardedJob {
   /** The guard's clock: boot time, or where there is no /proc/uptime to read it from, the time since the epoch. */
   #guardTimeMs(atMs: number): number {
     const clock = this.#clock
-    return platform() === 'linux' ? clock.bootMsAt(atMs) : clock.wallMs() + atMs - clock.elapsedMs()
+    return this.#hasUptime ? clock.bootMsAt(atMs) : clock.wallMs() + atMs - clock.elapsedMs()
   }
 
   /** Why the process ended before it was to become the job. */

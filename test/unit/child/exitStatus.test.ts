@@ -1,6 +1,6 @@
 import {describe, expect, test} from 'vitest'
 import {errorStatus, runStatus} from '../../../src/lib/child/exitStatus.ts'
-import type {FencingToken} from '../../../src/lib/core/identifiers.ts'
+import {hold} from './hold.fixture.ts'
 
 test.each([
   ['usage', 64],
@@ -14,16 +14,6 @@ test.each([
   expect(errorStatus(code)).toBe(status)
 })
 
-const hold = {
-  fence: 7n as FencingToken,
-  key: 'k',
-  lease: 'a',
-  waitedMs: 0,
-  heldMs: 0,
-  containment: 'session',
-  leftovers: false,
-  possibleOverlap: false,
-} as const
 const ended = {outcome: 'ended', release: 'removed', ...hold} as const
 const lost = {outcome: 'lost', cause: {kind: 'ticketGone'}, child: {code: 0}, ...hold} as const
 const contended = {outcome: 'contended', ahead: {key: 'k', createRevision: 1n}, waitedMs: 0} as const

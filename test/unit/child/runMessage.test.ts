@@ -1,21 +1,10 @@
 import {describe, expect, test} from 'vitest'
 import {runMessage, treeMessage} from '../../../src/lib/child/runMessage.ts'
 import type {RunOutcome} from '../../../src/lib/child/runUnderLock.ts'
-import type {FencingToken} from '../../../src/lib/core/identifiers.ts'
+import {hold} from './hold.fixture.ts'
 
-const hold = {
-  fence: 7n as FencingToken,
-  key: 'k',
-  lease: 'a',
-  waitedMs: 0,
-  heldMs: 0,
-  containment: 'session',
-  leftovers: false,
-  possibleOverlap: false,
-  child: {code: 3},
-} as const
-const {child: _, ...unstarted} = hold
-const ended = {outcome: 'ended', release: 'removed', ...hold} as const
+const started = {...hold, child: {code: 3}} as const
+const ended = {outcome: 'ended', release: 'removed', ...started} as const
 const leaving = {...ended, leftovers: true} as const
 const holder = {host: 'db1', user: 'anna', pid: 4711, since: '2026-03-01T02:00:00.000Z'}
 const contended: RunOutcome = {
@@ -61,27 +50,27 @@ describe('a line is said, with a way out', () => {
     ['of a wait that ran out', {outcome: 'waitedOut', waitedMs: 5}, /^not acquired: the wait ran out; /],
     [
       'of a ticket that was taken away',
-      {outcome: 'lost', cause: {kind: 'ticketGone'}, ...hold},
+      {outcome: 'lost', cause: {kind: 'ticketGone'}, ...started},
       /^the lock was taken away .* the job was killed; find out who did it$/,
     ],
     [
       'of a ticket that was taken away before the job started',
-      {outcome: 'lost', cause: {kind: 'ticketGone'}, ...unstarted},
+      {outcome: 'lost', cause: {kind: 'ticketGone'}, ...hold},
       /^the lock was taken away .* the job was not started; /,
     ],
     [
       'of a guard that was killed',
-      {outcome: 'lost', cause: {kind: 'unguarded'}, ...hold},
+      {outcome: 'lost', cause: {kind: 'unguarded'}, ...started},
       /^the guard, .* was killed and the job was ended before anybody else could start; find out who did it$/,
     ],
     [
       'of a lease that could not be renewed, with the reason',
-      {outcome: 'lost', cause: unconfirmed, ...hold},
+      {outcome: 'lost', cause: unconfirmed, ...started},
       /^the lease was lost \(http:\/\/db1:2379: no answer in time\) and the job was ended before .*; check etcd and the network$/,
     ],
     [
       'of a tree that was seen empty only when somebody else may have started',
-      {outcome: 'lost', cause: unconfirmed, ...hold, possibleOverlap: true},
+      {outcome: 'lost', cause: unconfirmed, ...started, possibleOverlap: true},
       /^the lease was lost .* the job was ended; POSSIBLE OVERLAP: .* when others may have started; check what both did$/,
     ],
     [
