@@ -1,11 +1,14 @@
 import {randomBytes} from 'node:crypto'
 import type {Settings} from './lib/config/settings.ts'
 import type {Clock} from './lib/core/clock.ts'
+import {LeashError} from './lib/core/errors.ts'
 import {leaseIdFrom} from './lib/core/identifiers.ts'
 import {serviceManager} from './lib/child/serviceManager.ts'
 import type {RunPorts} from './lib/child/runUnderLock.ts'
 import type {LockNews} from './lib/core/lock.ts'
+import type {Tls} from './lib/config/tls.ts'
 import {EtcdStore} from './lib/etcd/etcdStore.ts'
+import type {Security} from './lib/etcd/member.ts'
 import {speakNews} from './lib/output/lockNews.ts'
 import {type Speaker, isTerminal} from './lib/output/stderr.ts'
 import {WaitingDisplay} from './lib/output/waitingDisplay.ts'
@@ -41,10 +44,31 @@ export function openPorts(
   return {ports, close}
 }
 
-/** The store of these settings, and the clock that it uses. `close` it, or its connections keep the process alive. */
+/**
+ * The store of these settings, and the clock that it uses. `close` it, or its connections keep the process alive.
+ *
+ * @throws LeashError `config` for certificates and keys that do not fit together
+ */
 export function openStore({connection}: Settings): {store: EtcdStore; clock: Clock} {
   const clock = systemClock()
   const [first, ...others] = connection.endpoints.value.map(({url}) => url)
   if (first === undefined) throw new Error('settings without an endpoint')
-  return {store: new EtcdStore([first, ...others], clock), clock}
+  try {
+    return {store: new EtcdStore([first, ...others], clock, security(connection.tls)), clock}
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    const wayOut = 'check LEASH_CACERT, LEASH_CERT and LEASH_KEY'
+    throw new LeashError('config', `TLS cannot be set up: ${reason}`, wayOut, {cause})
+  }
+}
+
+function security(tls: Tls | undefined): Security | undefined {
+  if (tls === undefined) return undefined
+  const {ca, certificate, key, serverName} = tls
+  return {
+    ca: ca.value?.bytes,
+    certificate: certificate.value?.bytes,
+    key: key.value?.bytes,
+    serverName: serverName.value,
+  }
 }

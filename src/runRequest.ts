@@ -9,6 +9,7 @@ import type {RunRequest} from './lib/child/runUnderLock.ts'
 import type {LeftoverPolicy} from './lib/child/supervision.ts'
 import {type LockFlags, lockRequest} from './lib/config/lockRequest.ts'
 import type {Settings} from './lib/config/settings.ts'
+import type {Tls} from './lib/config/tls.ts'
 import {parseSignal} from './lib/config/signal.ts'
 import {LeashError} from './lib/core/errors.ts'
 import {packageRoot} from './packageRoot.ts'
@@ -71,14 +72,27 @@ const standardPath = '/usr/bin:/bin'
 
 /** The guard, and the command by which it makes the clean end in the place of a leash that died. */
 function guardProgram({connection}: Settings, {env}: Inheritance): RunRequest['job']['guard'] {
-  const endpoints = connection.endpoints.value.map(({url}) => url).join(',')
+  const {endpoints, tls} = connection
   return {
     script: join(packageRoot, 'bin/guard.sh'),
     cleanEnd: [process.execPath, join(packageRoot, 'bin/leash.cjs'), 'finish'],
     env: {
       ...Object.fromEntries(Object.entries(env).filter(([name]) => !ownVariable.test(name))),
-      LEASH_ENDPOINTS: endpoints,
+      LEASH_ENDPOINTS: endpoints.value.map(({url}) => url).join(','),
+      ...(tls && tlsVariables(tls)),
       PATH: [env['PATH'], standardPath].filter(Boolean).join(':'),
     },
   }
+}
+
+/** Files by their absolute paths: the guard works in another directory. */
+function tlsVariables({ca, certificate, key, serverName}: Tls): Record<string, string> {
+  const all = {
+    LEASH_CACERT: ca.value?.path,
+    LEASH_CERT: certificate.value?.path,
+    LEASH_KEY: key.value?.path,
+    LEASH_SERVER_NAME: serverName.value,
+  }
+  const set = Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  return Object.fromEntries(set)
 }

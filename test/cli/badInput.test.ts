@@ -207,15 +207,19 @@ describe('an environment that is wrong: 78, and the variable is named', () => {
     ],
     [
       {LEASH_ENDPOINTS: 'ftp://h:1'},
-      'LEASH_ENDPOINTS "ftp://h:1" has a scheme other than http; write for example http://127.0.0.1:2379',
+      'LEASH_ENDPOINTS "ftp://h:1" has a scheme other than http and https; write for example http://127.0.0.1:2379',
     ],
     [
       {LEASH_ENDPOINTS: 'http://u:secret@h:1'},
       'LEASH_ENDPOINTS contains an @, and so perhaps a password: an endpoint is a host and a port only; write for example http://127.0.0.1:2379',
     ],
     [
-      {LEASH_ENDPOINTS: 'https://h:1'},
-      'LEASH_ENDPOINTS "https://h:1" asks for https: this version of leash has no TLS; use http:// for every endpoint',
+      {LEASH_ENDPOINTS: 'http://h:1', LEASH_CACERT: '/ca.pem'},
+      'LEASH_CACERT "/ca.pem" is for TLS, but the endpoints are http, so nothing would be encrypted; write https:// for every endpoint, or unset it',
+    ],
+    [
+      {LEASH_ENDPOINTS: 'https://h:1', LEASH_CACERT: '/nowhere'},
+      'LEASH_CACERT "/nowhere" cannot be read (ENOENT); check the path and its permissions',
     ],
     [{LEASH_PREFIX: ' x'}, 'LEASH_PREFIX " x" begins or ends with white space; remove the white space'],
   ])('%j', async (env, line) => {

@@ -18,6 +18,8 @@ export interface EtcdOptions {
   readonly name?: string
   /** etcd's own `--initial-cluster`; one member alone if absent. */
   readonly initialCluster?: string
+  /** Serves TLS on one more port; to clients without a certificate of `clientCa` too, if there is none. */
+  readonly secure?: {readonly certificate: string; readonly key: string; readonly clientCa?: string}
   /** More flags of etcd. Its timing is left alone by default, so the smallest TTL is 2 s. */
   readonly flags?: readonly string[]
 }
@@ -33,6 +35,11 @@ const program = (version: EtcdVersion, name: 'etcd' | 'etcdctl'): string => {
 
 class AddressInUse extends Error {}
 
+const secureFlags = ({certificate, key, clientCa}: NonNullable<EtcdOptions['secure']>): string[] => [
+  ...['--cert-file', certificate, '--key-file', key],
+  ...(clientCa === undefined ? [] : ['--client-cert-auth', '--trusted-ca-file', clientCa]),
+]
+
 const startMs = 15_000
 
 /**
@@ -45,20 +52,25 @@ export class EtcdServer implements AsyncDisposable {
   readonly port: number
   /** The client URL; what `--endpoints` takes. */
   readonly url: string
+  /** The same with TLS, if it serves that. */
+  readonly secureUrl: string
   readonly #directory: string
   readonly #arguments: string[]
   #process: ChildProcess | undefined
 
-  private constructor(options: EtcdOptions, [client, peer]: readonly [number, number]) {
+  private constructor(options: EtcdOptions, [client, peer]: readonly [number, number], securePort: number) {
     this.version = options.version ?? '3.5'
     this.name = options.name ?? 'it'
     this.port = client
     this.url = `http://127.0.0.1:${client}`
+    this.secureUrl = `https://127.0.0.1:${securePort}`
     this.#directory = scratchDirectory('etcd')
     const peerUrl = `http://127.0.0.1:${peer}`
     this.#arguments = [
       ...['--name', this.name, '--data-dir', path.join(this.#directory, 'data')],
-      ...['--listen-client-urls', this.url, '--advertise-client-urls', this.url],
+      ...['--listen-client-urls', options.secure ? `${this.url},${this.secureUrl}` : this.url],
+      ...['--advertise-client-urls', this.url],
+      ...(options.secure ? secureFlags(options.secure) : []),
       ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
       ...['--initial-cluster', options.initialCluster ?? `${this.name}=${peerUrl}`],
       ...['--logger', 'zap', '--log-level', 'warn'],
@@ -83,7 +95,8 @@ export class EtcdServer implements AsyncDisposable {
   /** Starts a member without waiting: a member of a cluster answers only when most others run. */
   static async launch(options: EtcdOptions = {}): Promise<EtcdServer> {
     const [client = 0, peer = 0] = options.ports ?? (await freePorts(2))
-    const server = new EtcdServer(options, [client, peer])
+    const [securePort = 0] = options.secure ? await freePorts(1) : []
+    const server = new EtcdServer(options, [client, peer], securePort)
     server.#launch()
     return server
   }

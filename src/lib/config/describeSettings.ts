@@ -1,6 +1,7 @@
 import {formatDuration} from './duration.ts'
 import {describeOrigin, type Setting} from './origin.ts'
 import type {Settings} from './settings.ts'
+import type {Pem, Tls} from './tls.ts'
 
 /** Each setting with its value and where that came from, for example `ttl 30s (default)`. */
 export function describeSettings({connection, timing}: Settings): string[] {
@@ -9,9 +10,25 @@ export function describeSettings({connection, timing}: Settings): string[] {
   return [
     `endpoints ${connection.endpoints.value.map(({url}) => url).join(', ')} (${describeOrigin(connection.endpoints.origin)})`,
     `prefix ${connection.prefix.value} (${describeOrigin(connection.prefix.origin)})`,
+    ...describeTls(connection.tls),
     `connect-timeout ${duration(connection.connectTimeoutMs)}`,
     `ttl ${duration(timing.ttlMs)}`,
     `lock-delay ${duration(timing.lockDelayMs)}`,
     `grace ${duration(timing.graceMs)}`,
+  ]
+}
+
+function describeTls(tls: Tls | undefined): string[] {
+  if (tls === undefined) return []
+  const file = (name: string, {value, origin}: Setting<Pem | undefined>): string[] =>
+    value === undefined ? [] : [`${name} ${value.path} (${describeOrigin(origin)})`]
+  const {ca, certificate, key, serverName} = tls
+  return [
+    ...(ca.value === undefined ? ["cacert node's own"] : file('cacert', ca)),
+    ...file('cert', certificate),
+    ...file('key', key),
+    ...(serverName.value === undefined
+      ? []
+      : [`server-name ${serverName.value} (${describeOrigin(serverName.origin)})`]),
   ]
 }

@@ -22,19 +22,20 @@ const numeric = /^[\d.]+$/
 const ipv4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/
 
 /**
- * Reads a comma-separated list of endpoints: `http://host:port`, or `host:port`, which means http. The result has at least
- * one, all of one scheme and no two the same, so that a second member that is asked is another one.
+ * Reads a comma-separated list of endpoints: `https://host:port`, or `host:port`. The result has at least one, all of one
+ * scheme and no two the same, so that a second member that is asked is another one.
  *
+ * @param usualScheme what `host:port` means
  * @throws LeashError `usage` (from a flag) or `config`, naming the entry that is wrong, or without any value if one carries
- *   credentials; always `config` for what other versions may know and this one does not: `https://`, `unix:`, `local`
+ *   credentials; always `config` for what other versions may know and this one does not: `unix:`, `local`
  */
-export function parseEndpoints(given: Given): readonly Endpoint[] {
+export function parseEndpoints(given: Given, usualScheme: Endpoint['scheme'] = 'http'): readonly Endpoint[] {
   // First, because commas in a password would split it over several entries, and a message shows an entry.
   if (given.text.includes('@')) throw mayCarryCredentials(given)
   if (given.text.trim() === '') throw refused(given, 'names no endpoint', `write for example ${example}`)
   const found = new Map<string, Endpoint>()
   for (const text of given.text.split(',')) {
-    const endpoint = parseEndpoint({text: text.trim(), origin: given.origin})
+    const endpoint = parseEndpoint({text: text.trim(), origin: given.origin}, usualScheme)
     found.set(endpoint.url, endpoint)
   }
   const endpoints = [...found.values()]
@@ -45,17 +46,10 @@ export function parseEndpoints(given: Given): readonly Endpoint[] {
       'mixes http and https: one connection policy holds for all members, so some would be reached in plain text',
       'write the same scheme for every endpoint',
     )
-  if (schemes.has('https'))
-    throw refused(
-      given,
-      'asks for https: this version of leash has no TLS',
-      'use http:// for every endpoint',
-      'config',
-    )
   return endpoints
 }
 
-function parseEndpoint(entry: Given): Endpoint {
+function parseEndpoint(entry: Given, usualScheme: Endpoint['scheme']): Endpoint {
   const {text} = entry
   if (text === '') throw refused(entry, 'is an empty entry in the list', 'remove the comma that is too many')
   if (text === 'local')
@@ -73,7 +67,7 @@ function parseEndpoint(entry: Given): Endpoint {
       'config',
     )
   if (otherScheme.test(text))
-    throw refused(entry, 'has a scheme other than http', `write for example ${example}`)
+    throw refused(entry, 'has a scheme other than http and https', `write for example ${example}`)
   if (bareIpv6.test(text))
     throw refused(entry, 'is an IPv6 address without brackets', 'write for example http://[::1]:2379')
   const match = parts.exec(text)?.groups
@@ -87,7 +81,8 @@ function parseEndpoint(entry: Given): Endpoint {
   const port = Number(match.port)
   if (port < 1 || port > 65_535)
     throw refused(entry, 'has a port that is not between 1 and 65535', `etcd's own is 2379`)
-  const scheme = match.scheme?.toLowerCase() === 'https' ? 'https' : 'http'
+  const scheme =
+    match.scheme === undefined ? usualScheme : match.scheme.toLowerCase() === 'https' ? 'https' : 'http'
   return {scheme, host, port, url: `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`}
 }
 

@@ -10,6 +10,7 @@ import {type Endpoint, parseEndpoints} from './endpoints.ts'
 import type {Given, Setting} from './origin.ts'
 import {defaultPrefix, parsePrefix} from './prefix.ts'
 import {readProfile, type SettingsFile} from './profile.ts'
+import {type Tls, readTls, refusePlainText, wantsTls} from './tls.ts'
 import {systemWorld, type World} from './world.ts'
 
 export type Settings = {
@@ -20,7 +21,9 @@ export type Settings = {
     readonly connectTimeoutMs: Setting<number>
     /** Ends with a slash. */
     readonly prefix: Setting<string>
-    // TLS and authentication have their place here.
+    /** undefined: the endpoints are http. */
+    readonly tls: Tls | undefined
+    // Authentication has its place here.
   }
   readonly timing: {
     readonly ttlMs: Setting<number>
@@ -43,7 +46,8 @@ export type SettingsFlags = {
 
 /** Where a setting is looked for; names of the environment in the order in which they count. */
 type Source = {
-  readonly flag: keyof SettingsFlags
+  /** None where it belongs to a site and not to a command. */
+  readonly flag?: keyof SettingsFlags
   readonly environment: readonly string[]
   readonly file: string
 }
@@ -64,6 +68,10 @@ const sources = {
   ttl: {flag: 'ttl', environment: ['LEASH_TTL'], file: 'LEASH_TTL'},
   lockDelay: {flag: 'lock-delay', environment: ['LEASH_LOCK_DELAY'], file: 'LEASH_LOCK_DELAY'},
   grace: {flag: 'grace', environment: ['LEASH_GRACE'], file: 'LEASH_GRACE'},
+  ca: {environment: ['LEASH_CACERT', 'ETCDCTL_CACERT'], file: 'LEASH_CACERT'},
+  certificate: {environment: ['LEASH_CERT', 'ETCDCTL_CERT'], file: 'LEASH_CERT'},
+  key: {environment: ['LEASH_KEY', 'ETCDCTL_KEY'], file: 'LEASH_KEY'},
+  serverName: {environment: ['LEASH_SERVER_NAME'], file: 'LEASH_SERVER_NAME'},
 } satisfies Record<string, Source>
 
 const fileVariables = Object.values(sources).map(({file}) => file)
@@ -105,20 +113,26 @@ export function loadSettings(flags: SettingsFlags, world: World = systemWorld())
   const profile = fromFlag(flags, 'profile') ?? fromEnvironment(world, ['LEASH_PROFILE'])
   const files = readProfile(profile, fileVariables, world)
   const find = (source: Source): Given | undefined =>
-    fromFlag(flags, source.flag) ??
+    (source.flag && fromFlag(flags, source.flag)) ??
     fromEnvironment(world, source.environment) ??
     fromFiles(files, source.file)
 
-  const endpoints = find(sources.endpoints)
-  if (endpoints === undefined) throw nothingConfigured(world)
+  const given = find(sources.endpoints)
+  if (given === undefined) throw nothingConfigured(world)
+  const {ca, certificate, key, serverName} = sources
+  const tls = {ca: find(ca), certificate: find(certificate), key: find(key), serverName: find(serverName)}
+  const endpoints = parseEndpoints(given, wantsTls(tls) ? 'https' : 'http')
+  const isSecure = endpoints.every(({scheme}) => scheme === 'https')
+  if (!isSecure) refusePlainText(tls)
   const duration = <D>(source: Source, bounds: DurationBounds, fallback: D): Setting<number | D> =>
     setting(find(source), ({text, origin}) => parseDuration(text, origin, bounds), fallback)
 
   return {
     connection: {
-      endpoints: {value: parseEndpoints(endpoints), origin: endpoints.origin},
+      endpoints: {value: endpoints, origin: given.origin},
       connectTimeoutMs: duration(sources.connectTimeout, connectTimeoutBounds, defaultConnectTimeoutMs),
       prefix: setting(find(sources.prefix), parsePrefix, defaultPrefix),
+      tls: isSecure ? readTls(tls) : undefined,
     },
     timing: {
       ttlMs: duration(sources.ttl, ttlBounds, defaultTtlMs),

@@ -6,7 +6,7 @@ import type {QueueView} from '../core/queue.ts'
 import type {Ticket, TicketAhead} from '../core/ticket.ts'
 import {CallPolicy} from './callPolicy.ts'
 import {deletionWatch} from './deletionWatch.ts'
-import {Member} from './member.ts'
+import {Member, type Security} from './member.ts'
 import {hedgedRenewal} from './renewal.ts'
 import * as requests from './requests.ts'
 
@@ -16,10 +16,13 @@ export class EtcdStore implements LeaseStore {
   readonly #policy: CallPolicy
   readonly #clock: Clock
 
-  /** @param endpoints of one cluster, the nearest first: `http://host:port` */
-  constructor(endpoints: readonly [string, ...string[]], clock: Clock) {
+  /**
+   * @param endpoints of one cluster, the nearest first: `http://host:port`; with `security`, `https://host:port`
+   * @throws as Member
+   */
+  constructor(endpoints: readonly [string, ...string[]], clock: Clock, security?: Security) {
     const [first, ...rest] = endpoints
-    this.#members = [new Member(first), ...rest.map((endpoint) => new Member(endpoint))]
+    this.#members = [new Member(first, security), ...rest.map((endpoint) => new Member(endpoint, security))]
     this.#policy = new CallPolicy(this.#members, clock)
     this.#clock = clock
   }

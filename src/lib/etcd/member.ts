@@ -24,6 +24,16 @@ const channelOptions = {
   'grpc.service_config_disable_resolution': 1,
 }
 
+/** How a member is known, and how we are known to it; files in PEM format. */
+export interface Security {
+  /** Who vouches for it; without: whom Node trusts. */
+  ca?: Buffer | undefined
+  certificate?: Buffer | undefined
+  key?: Buffer | undefined
+  /** What its certificate must name, if not the host of the endpoint. */
+  serverName?: string | undefined
+}
+
 type Service = 'KV' | 'Lease' | 'Watch'
 type UnaryMethod = (
   request: unknown,
@@ -44,10 +54,23 @@ export class Member {
   /** Ends each open stream with an error. */
   readonly #streams = new Set<(error: Error) => void>()
 
-  /** @param endpoint `http://host:port` */
-  constructor(endpoint: string) {
+  /**
+   * @param endpoint `https://host:port`; `http://` without `security`
+   * @throws what Node says of certificates and keys that it cannot read
+   */
+  constructor(endpoint: string, security?: Security) {
     this.endpoint = endpoint
-    this.#host = new Host(endpoint, credentials.createInsecure(), channelOptions)
+    const {ca, key, certificate, serverName} = security ?? {}
+    this.#host = new Host(
+      endpoint,
+      security === undefined
+        ? credentials.createInsecure()
+        : // Without the option, NODE_TLS_REJECT_UNAUTHORIZED=0 would let everybody pass for a member.
+          credentials.createSsl(ca ?? null, key ?? null, certificate ?? null, {rejectUnauthorized: true}),
+      serverName === undefined
+        ? channelOptions
+        : {...channelOptions, 'grpc.ssl_target_name_override': serverName},
+    )
   }
 
   /** One request, one answer. Rejects with gRPC's `ServiceError`, or with `signal.reason` as soon as that is aborted. */
