@@ -23,6 +23,8 @@ const lingerMs = 100
  * Never rejects. The exit status is left in `process.exitCode`.
  */
 export async function main(argv: readonly string[]): Promise<void> {
+  // What Node has to say of its interfaces is not for those who use leash.
+  process.noDeprecation = true
   process.on('uncaughtException', (error) => {
     // The job is ended by another listener of `exit`, which comes first: nobody may be reading what we say.
     process.once('exit', () => sayBug(error))

@@ -35,7 +35,7 @@ afterAll(async () => {
 })
 
 const run = (env: Record<string, string>, cwd?: string): Promise<Ended> =>
-  leash(['run', '-l', 'x', '--connect-timeout', '2s', '--', 'echo', 'done'], {env, ...(cwd && {cwd})})
+  leash(['run', '-l', 'x', '--connect-timeout', '500ms', '--', 'echo', 'done'], {env, ...(cwd && {cwd})})
 const done = {status: 0, stdout: 'done\n', stderr: ''}
 const clientFiles = (): Record<string, string> => ({LEASH_CERT: client.certificate, LEASH_KEY: client.key})
 

@@ -79,7 +79,10 @@ export function describeFailure(failure: Failure): string {
 /** grpc-js wraps what the socket said in words of its own: `... Last error: Error: connect ECONNREFUSED 127.0.0.1:2379 ...`. */
 function describe(details: string, endpoint: string): string {
   const socket = /(?:connect|read|write|getaddrinfo) E[A-Z_]+/.exec(details)?.[0]
-  return `${endpoint}: ${socket ?? details}`
+  // `...:error:0A000412:SSL routines:ssl3_read_bytes:sslv3 alert bad certificate:...`
+  const alert = /SSL routines:[^:]*:([^:]+):/.exec(details)?.[1]
+  const last = /Last error: (?:Error(?: \[\w+\])?: )?(.+?)\. Resolution note:/s.exec(details)?.[1]
+  return `${endpoint}: ${socket ?? alert ?? last ?? details}`
 }
 
 function isServiceError(error: unknown): error is ServiceError {

@@ -25,6 +25,21 @@ test('what the socket said is said, and not what gRPC made of it', () => {
 })
 
 test.each([
+  ['Error: certificate has expired', 'certificate has expired'],
+  [
+    "Error [ERR_TLS_CERT_ALTNAME_INVALID]: Hostname/IP does not match certificate's altnames: IP: 10.0.0.7 is not in the cert's list: ",
+    "Hostname/IP does not match certificate's altnames: IP: 10.0.0.7 is not in the cert's list: ",
+  ],
+  [
+    '80CC:error:0A000412:SSL routines:ssl3_read_bytes:sslv3 alert bad certificate:rec.c:1601:SSL alert number 42',
+    'sslv3 alert bad certificate',
+  ],
+])('what TLS said is said, and not what gRPC made of it: %s', (last, reason) => {
+  const details = `No connection established. Last error: ${last}. Resolution note: `
+  expect(sort(status.UNAVAILABLE, details)).toEqual({is: 'transient', reason: `http://e:1: ${reason}`})
+})
+
+test.each([
   [status.PERMISSION_DENIED, 'etcdserver: permission denied'],
   [status.UNAUTHENTICATED, 'etcdserver: invalid auth token'],
   [status.INVALID_ARGUMENT, 'etcdserver: user name is empty'],
