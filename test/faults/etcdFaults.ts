@@ -63,6 +63,8 @@ export const etcdFaults: readonly Fault[] = [
     name: 'leader frozen for less than the TTL',
     members: 'three',
     holder: 'either',
+    // A TTL may have passed since the last renewal that it knows of.
+    againstCausality: true,
     strikesEtcd: true,
     strike: async (stage, rounds) => {
       await freezeLeader(stage, longestTtlMs(rounds) * (0.3 + 0.6 * Math.random()))
