@@ -57,7 +57,7 @@ export function openStore({connection}: Settings): {store: EtcdStore; clock: Clo
     return {store: new EtcdStore([first, ...others], clock, security(connection.tls)), clock}
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    const wayOut = 'check LEASH_CACERT, LEASH_CERT and LEASH_KEY'
+    const wayOut = 'check LEASH_CACERT, LEASH_CLIENT_CERT and LEASH_CLIENT_KEY'
     throw new LeashError('config', `TLS cannot be set up: ${reason}`, wayOut, {cause})
   }
 }

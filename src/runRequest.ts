@@ -89,8 +89,8 @@ function guardProgram({connection}: Settings, {env}: Inheritance): RunRequest['j
 function tlsVariables({ca, certificate, key, serverName}: Tls): Record<string, string> {
   const all = {
     LEASH_CACERT: ca.value?.path,
-    LEASH_CERT: certificate.value?.path,
-    LEASH_KEY: key.value?.path,
+    LEASH_CLIENT_CERT: certificate.value?.path,
+    LEASH_CLIENT_KEY: key.value?.path,
     LEASH_SERVER_NAME: serverName.value,
   }
   const set = Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined)

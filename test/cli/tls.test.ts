@@ -37,7 +37,10 @@ afterAll(async () => {
 const run = (env: Record<string, string>, cwd?: string): Promise<Ended> =>
   leash(['run', '-l', 'x', '--connect-timeout', '500ms', '--', 'echo', 'done'], {env, ...(cwd && {cwd})})
 const done = {status: 0, stdout: 'done\n', stderr: ''}
-const clientFiles = (): Record<string, string> => ({LEASH_CERT: client.certificate, LEASH_KEY: client.key})
+const clientFiles = (): Record<string, string> => ({
+  LEASH_CLIENT_CERT: client.certificate,
+  LEASH_CLIENT_KEY: client.key,
+})
 
 describe('over TLS a job runs', () => {
   test('if the member is vouched for by LEASH_CACERT', async () => {
@@ -116,8 +119,8 @@ test('the guard of a leash that was killed makes the clean end over TLS, with fi
   const env = {
     LEASH_ENDPOINTS: mutual.secureUrl,
     LEASH_CACERT: relative(authority.certificate),
-    LEASH_CERT: relative(client.certificate),
-    LEASH_KEY: relative(client.key),
+    LEASH_CLIENT_CERT: relative(client.certificate),
+    LEASH_CLIENT_KEY: relative(client.key),
   }
   await using run = new Leash(
     ['run', '-l', 'y', '--ttl', '10m', '--', 'sh', '-c', 'echo "runs $$"; sleep 1000'],

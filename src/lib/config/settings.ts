@@ -69,8 +69,8 @@ const sources = {
   lockDelay: {flag: 'lock-delay', environment: ['LEASH_LOCK_DELAY'], file: 'LEASH_LOCK_DELAY'},
   grace: {flag: 'grace', environment: ['LEASH_GRACE'], file: 'LEASH_GRACE'},
   ca: {environment: ['LEASH_CACERT', 'ETCDCTL_CACERT'], file: 'LEASH_CACERT'},
-  certificate: {environment: ['LEASH_CERT', 'ETCDCTL_CERT'], file: 'LEASH_CERT'},
-  key: {environment: ['LEASH_KEY', 'ETCDCTL_KEY'], file: 'LEASH_KEY'},
+  certificate: {environment: ['LEASH_CLIENT_CERT', 'ETCDCTL_CERT'], file: 'LEASH_CLIENT_CERT'},
+  key: {environment: ['LEASH_CLIENT_KEY', 'ETCDCTL_KEY'], file: 'LEASH_CLIENT_KEY'},
   serverName: {environment: ['LEASH_SERVER_NAME'], file: 'LEASH_SERVER_NAME'},
 } satisfies Record<string, Source>
 

@@ -36,9 +36,9 @@ const name = /^[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?$/i
  */
 export function readTls({ca, certificate, key, serverName}: GivenTls): Tls {
   if (certificate !== undefined && key === undefined)
-    throw refused(certificate, 'is of no use without its key', 'set LEASH_KEY, too')
+    throw refused(certificate, 'is of no use without its key', 'set LEASH_CLIENT_KEY, too')
   if (key !== undefined && certificate === undefined)
-    throw refused(key, 'is of no use without its certificate', 'set LEASH_CERT, too')
+    throw refused(key, 'is of no use without its certificate', 'set LEASH_CLIENT_CERT, too')
   return {
     ca: setting(ca, readCertificate),
     certificate: setting(certificate, readCertificate),

@@ -25,7 +25,7 @@ const messageOf = (world: TemporaryWorld): string => {
 test('files and name come from the environment, and --explain says from where', () => {
   const LEASH_SERVER_NAME = 'etcd.example'
   using world = worldWith(
-    {LEASH_CACERT: certificate, LEASH_CERT: certificate, LEASH_KEY: key},
+    {LEASH_CACERT: certificate, LEASH_CLIENT_CERT: certificate, LEASH_CLIENT_KEY: key},
     {LEASH_SERVER_NAME},
   )
   const settings = loadSettings({}, world)
@@ -36,7 +36,7 @@ test('files and name come from the environment, and --explain says from where', 
   })
   const text = describeSettings(settings).join('\n').replaceAll(world.root, '')
   expect(text).toContain(
-    'cacert /LEASH_CACERT (LEASH_CACERT)\ncert /LEASH_CERT (LEASH_CERT)\nkey /LEASH_KEY (LEASH_KEY)',
+    'cacert /LEASH_CACERT (LEASH_CACERT)\ncert /LEASH_CLIENT_CERT (LEASH_CLIENT_CERT)\nkey /LEASH_CLIENT_KEY (LEASH_CLIENT_KEY)',
   )
   expect(text).toContain('server-name etcd.example (LEASH_SERVER_NAME)')
   expect(text).not.toContain('MIGH')
@@ -96,23 +96,28 @@ describe('refused is', () => {
     ],
     [
       'a file without a key',
-      {LEASH_CERT: certificate, LEASH_KEY: certificate},
+      {LEASH_CLIENT_CERT: certificate, LEASH_CLIENT_KEY: certificate},
       {},
-      'LEASH_KEY "/LEASH_KEY" holds no private key',
+      'LEASH_CLIENT_KEY "/LEASH_CLIENT_KEY" holds no private key',
     ],
     [
       'an encrypted key',
-      {LEASH_CERT: certificate, LEASH_KEY: key.replaceAll('PRIVATE', 'ENCRYPTED PRIVATE')},
+      {LEASH_CLIENT_CERT: certificate, LEASH_CLIENT_KEY: key.replaceAll('PRIVATE', 'ENCRYPTED PRIVATE')},
       {},
-      'LEASH_KEY "/LEASH_KEY" holds an encrypted key, and nobody is there to decrypt it',
+      'LEASH_CLIENT_KEY "/LEASH_CLIENT_KEY" holds an encrypted key, and nobody is there to decrypt it',
     ],
     [
       'a certificate alone',
-      {LEASH_CERT: certificate},
+      {LEASH_CLIENT_CERT: certificate},
       {},
-      'LEASH_CERT "/LEASH_CERT" is of no use without its key',
+      'LEASH_CLIENT_CERT "/LEASH_CLIENT_CERT" is of no use without its key',
     ],
-    ['a key alone', {LEASH_KEY: key}, {}, 'LEASH_KEY "/LEASH_KEY" is of no use without its certificate'],
+    [
+      'a key alone',
+      {LEASH_CLIENT_KEY: key},
+      {},
+      'LEASH_CLIENT_KEY "/LEASH_CLIENT_KEY" is of no use without its certificate',
+    ],
     [
       'a name with a port',
       {},
@@ -133,7 +138,9 @@ describe('refused is', () => {
   })
 
   test('a key that may not be read', () => {
-    using world = worldWith({LEASH_CERT: certificate}, {LEASH_KEY: '/etc/shadow'})
-    expect(asOrdinaryUser(() => messageOf(world))).toBe('LEASH_KEY "/etc/shadow" cannot be read (EACCES)')
+    using world = worldWith({LEASH_CLIENT_CERT: certificate}, {LEASH_CLIENT_KEY: '/etc/shadow'})
+    expect(asOrdinaryUser(() => messageOf(world))).toBe(
+      'LEASH_CLIENT_KEY "/etc/shadow" cannot be read (EACCES)',
+    )
   })
 })
