@@ -1,5 +1,5 @@
 import {once} from 'node:events'
-import {mkdirSync, readdirSync, readFileSync} from 'node:fs'
+import {mkdirSync, readdirSync, readFileSync, rmSync} from 'node:fs'
 import path from 'node:path'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {onPath} from '../../bench/measure.ts'
@@ -79,17 +79,19 @@ describe('leash run -n -l x true', () => {
   test.skipIf(!onPath('strace'))(
     'reads of its package only the launcher, the bundle and the code cache; and the guard its script',
     async () => {
-      const trace = path.join(copy.root, 'trace')
-      const strace = ['strace', '-f', '-qq', '-e', 'trace=open,openat', '-o', trace]
+      const directory = path.join(copy.root, 'trace')
+      // A file for each process: in one, calls that overlap would be torn apart.
+      const strace = ['strace', '-ff', '-qq', '-e', 'trace=open,openat', '-o', path.join(directory, 'of')]
       const command = [process.execPath, copy.launcher, 'run', '-n', '-l', 'x', 'true']
       for (let learned = 0; learned < 2; learned++) {
+        rmSync(directory, {recursive: true, force: true})
+        mkdirSync(directory)
         expect(await copy.run([...strace, ...command], {LEASH_ENDPOINTS: etcd.url})).toMatchObject({
           status: 0,
         })
       }
-      const opened = readFileSync(trace, 'utf8').matchAll(
-        /open(?:at)?\(.*?"([^"]+)", (O_RDONLY[^)]*)\) = \d/g,
-      )
+      const trace = readdirSync(directory).map((file) => readFileSync(path.join(directory, file), 'utf8'))
+      const opened = trace.join('').matchAll(/open(?:at)?\(.*?"([^"]+)", (O_RDONLY[^)]*)\) = \d/g)
       const ours = [...opened]
         .map(([, file = '']) => path.resolve(file))
         .filter((file) => file.startsWith(repository) && file !== process.execPath)
