@@ -1,4 +1,3 @@
-import {Args} from '@oclif/core'
 import {LeashCommand} from '../LeashCommand.ts'
 import {decodeEnding} from '../lib/child/ending.ts'
 import {loadSettings} from '../lib/config/settings.ts'
@@ -12,13 +11,9 @@ const limitMs = 3000
 export default class Finish extends LeashCommand {
   static override hidden = true
   static override summary = 'Internal: end at etcd the hold of a leash that died.'
-  static override args = {
-    ticket: Args.string({required: true, ignoreStdin: true, description: 'what the guard was given'}),
-  }
-
   async run(): Promise<void> {
-    const {args} = await this.parse(Finish)
-    const hold = decodeEnding(args.ticket)
+    const {operands} = await this.parseBeforeOperands(Finish)
+    const hold = decodeEnding(operands.join(' '))
     const {store, clock} = openStore(loadSettings({}))
     await endHold(store, clock, hold, limitMs).finally(() => store.close())
   }

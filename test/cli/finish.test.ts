@@ -36,10 +36,14 @@ describe('the clean end in the place of a leash that died', () => {
     expect((await run.end()).status).toBe(79)
   })
 
-  test('needs what a guard was given', async () => {
-    const {status, stdout, stderr} = await leash(['finish', 'word'], {env})
+  test.each([
+    [['word'], '"word"'],
+    [[], '""'],
+    [['two', 'words'], '"two words"'],
+  ])('needs what a guard was given, and not %j', async (words, quoted) => {
+    const {status, stdout, stderr} = await leash(['finish', ...words], {env})
     expect({status, stdout}).toEqual({status: 64, stdout: ''})
-    expect(stderr).toBe('leash: "word" is no ticket; leave this command to leash\n')
+    expect(stderr).toBe(`leash: ${quoted} is no ticket; leave this command to leash\n`)
   })
 
   test('gives up in silence if etcd is out of reach: the lease runs out', async () => {
