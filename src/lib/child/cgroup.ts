@@ -3,6 +3,9 @@ import path from 'node:path'
 import {type Containment, send, signalMembers} from './containment.ts'
 import {liveProcess} from './procfs.ts'
 
+/** How often a cgroup is tried to be removed, whose processes fork the next ones. The first try is for one that is empty. */
+const mostRemovals = 5
+
 /** How long what was killed is left alone: it needs the processors to end. 200 processes take 15 ms. */
 const againAfterMs = 20
 
@@ -17,6 +20,7 @@ export class Cgroup implements Containment {
   readonly directory: string
   #group: number | undefined
   #killedAtMs: number | undefined
+  #isRemoved = false
 
   private constructor(directory: string) {
     this.directory = directory
@@ -95,11 +99,14 @@ export class Cgroup implements Containment {
 
   /** Removes it. What the job left behind in it goes on in leash's own cgroup. */
   dispose(): void {
-    this.#ifThere(() => {
-      if (this.#ifThere(() => (rmdirSync(this.directory), true), false)) return
-      for (const pid of this.pids()) this.#putOut(pid)
-      for (const directory of this.#subtree()) rmdirSync(directory)
-    }, undefined)
+    // Again, as what is put out may fork just then.
+    for (let tries = 0; tries < mostRemovals && !this.#isRemoved; tries++) {
+      this.#isRemoved = this.#ifThere(() => {
+        if (tries > 0) for (const pid of this.pids()) this.#putOut(pid)
+        for (const directory of tries > 0 ? this.#subtree() : [this.directory]) rmdirSync(directory)
+        return true
+      }, false)
+    }
   }
 
   #putOut(pid: number): void {

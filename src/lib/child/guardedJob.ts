@@ -146,9 +146,9 @@ export class GuardedJob {
 
   /** The tree was seen empty, or what is left of it is to go on: nothing is killed from now on. */
   treeEmpty(): void {
-    if (this.#isOver) return
+    if (!this.#isOver) this.guard.treeEmpty()
     this.#isOver = true
-    this.guard.treeEmpty()
+    // Again, if it did not succeed: what is to go on may have forked just then.
     this.containment.dispose()
   }
 

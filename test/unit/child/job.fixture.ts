@@ -1,6 +1,7 @@
 /** Guarded jobs: real processes, on a lock that exists in memory only. */
 import {existsSync, readFileSync, readdirSync, rmSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
+import {Cgroup} from '../../../src/lib/child/cgroup.ts'
 import type {ContainmentChoice} from '../../../src/lib/child/chooseContainment.ts'
 import {GuardedJob} from '../../../src/lib/child/guardedJob.ts'
 import {type TreeEnd, type TreeNews, superviseChild} from '../../../src/lib/child/superviseChild.ts'
@@ -203,6 +204,9 @@ export class Stage implements AsyncDisposable {
     this.job.guard.dismiss()
     await this.lock.release(true)
     rmSync(this.#directory, {recursive: true})
+    const {containment} = this.job
+    if (containment instanceof Cgroup && existsSync(containment.directory))
+      throw new Error(`${containment.directory} was left`)
   }
 
   #read(name: string): string {
