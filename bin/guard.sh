@@ -27,14 +27,14 @@
 #            round the circle of all numbers.
 marker=$1 directory=$2
 shift 2
-job='' job_start='' session='' cgroup='' until='' ticket='' timer='' over='' again=''
+job='' job_start='' session='' cgroup='' until='' ticket='' timer='' over='' was_killed=''
 LC_ALL=C
 
 # A service manager or a terminal may signal all at once; we end when leash says so. A write to a dead leash must not end us.
 trap '' HUP INT QUIT TERM PIPE TSTP TTIN TTOU
 
-# Boot time, suspend included, in hundredths of a second. Without /proc, leash counts from the epoch, too; the second that
-# has begun counts as over: early is safe.
+# Boot time, suspend included, in hundredths of a second. Without /proc/uptime, leash counts from the epoch, too; the second
+# that has begun counts as over: early is safe.
 look_at_clock() {
   if [ -r /proc/uptime ]; then
     read -r now _ </proc/uptime
@@ -86,8 +86,8 @@ kill_tree() {
   if [ -n "$cgroup" ]; then
     echo 1 >"$cgroup/cgroup.kill"
     # That passes over a process whose first thread has ended (seen on Linux 6.18). The others need the processors to end.
-    if [ -z "$again" ]; then
-      again=1
+    if [ -z "$was_killed" ]; then
+      was_killed=1
       return
     fi
     for file in "$cgroup/cgroup.procs" "$cgroup"/*/cgroup.procs; do
@@ -151,8 +151,8 @@ has_hidden_members() {
   case ${session:+$(kill -0 "-$session" 2>&1)} in *'not permitted'*) ;; *) return 1 ;; esac
 }
 
-# Sets $members to those among these directories of /proc; succeeds if there is none. Threads are looked at, as a process whose first thread has ended looks like a
-# zombie. A zombie is dead, and has no environment. In "pid (comm) state parent group session ...", comm may hold anything: what
+# Sets $members to those among these directories of /proc; succeeds if there is none. Threads are looked at, as a process whose
+# first thread has ended looks like a zombie. A zombie is dead, and has no environment. In "pid (comm) state parent group session ...", comm may hold anything: what
 # counts comes after the last parenthesis.
 find_members() {
   members=

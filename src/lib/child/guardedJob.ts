@@ -100,7 +100,8 @@ export class GuardedJob {
   /**
    * Arms the guard for this hold, and keeps it informed of each confirmed renewal. Resolves with undefined when it has
    * acknowledged both the job and the first deadline: then `go` may be called at once. Else with what came between:
-   * `Interrupted`; a `LossCause`; LeashError `notExecutable` if the guard or the process that waits was killed.
+   * `Interrupted`; a `LossCause`; LeashError `notExecutable` if the guard or the process that waits was killed, or the kernel
+   * does not let that into its cgroup.
    */
   async arm(lock: HeldLock, interrupted: AbortSignal): Promise<Obstacle | undefined> {
     const watched = [interrupted, lock.lost, this.guard.died]
