@@ -15,13 +15,9 @@ import {WaitingDisplay} from './lib/output/waitingDisplay.ts'
 import {systemClock} from './lib/systemClock.ts'
 
 /** The real world behind core's ports, for one command. `close` it, or its connections keep the process alive. */
-export function openPorts(
-  settings: Settings,
-  lockName: string,
-  speaker: Speaker,
-): {ports: RunPorts; close: () => void} {
+export function openPorts(settings: Settings, speaker: Speaker): {ports: RunPorts; close: () => void} {
   const {store, clock} = openStore(settings)
-  const display = isTerminal() && speaker.verbosity !== 'quiet' ? new WaitingDisplay(lockName) : undefined
+  const display = isTerminal() && speaker.verbosity !== 'quiet' ? new WaitingDisplay() : undefined
   const tell = (news: LockNews): void => {
     if (news.kind === 'waiting') display?.show(news)
     else display?.hide()

@@ -13,8 +13,8 @@ export default class Finish extends LeashCommand {
   static override summary = 'Internal: end at etcd the hold of a leash that died.'
   async run(): Promise<void> {
     const {operands} = await this.parseBeforeOperands(Finish)
-    const hold = decodeEnding(operands.join(' '))
+    const holds = decodeEnding(operands.join(' '))
     const {store, clock} = openStore(loadSettings({}))
-    await endHold(store, clock, hold, limitMs).finally(() => store.close())
+    await endHold(store, clock, holds, limitMs).finally(() => store.close())
   }
 }

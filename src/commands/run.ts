@@ -27,7 +27,7 @@ export default class Run extends LeashCommand {
   static override flags = {
     'with-lock': Flags.string({
       char: 'l',
-      summary: 'the lock to hold',
+      summary: 'the lock to hold; several: all or none',
       helpValue: 'NAME',
       helpGroup: 'LOCK',
       required: true,
@@ -50,7 +50,7 @@ export default class Run extends LeashCommand {
     const inheritance = takeInheritance()
     const signals = new SignalInbox(inheritance.ignoredSignals)
     const {flags, operands} = await this.parseBeforeOperands(Run)
-    this.speakWith(flags, flags['with-lock'][0])
+    this.speakWith(flags, flags['with-lock'].join(', '))
     if (!flags.explain) this.reportTo(flags['status-file'])
     const settings = loadSettings(flags)
     const request = runRequest(flags, operands, settings, inheritance)
@@ -60,11 +60,11 @@ export default class Run extends LeashCommand {
       const tier = probeContainment(job.containment)
       return this.log(explain({...plan, containment: tier, settings: describeSettings(settings)}))
     }
-    const {ports, close} = openPorts(settings, request.lock.keys.name, this.speaker)
+    const {ports, close} = openPorts(settings, this.speaker)
     const outcome = await runUnderLock(request, ports, signals).finally(close)
     const message = runMessage(outcome, isTerminal() || flags.verbose, request.ending.leftovers)
     if (message !== undefined) this.speaker.warn(message)
     const status = runStatus(outcome, {conflict: flags['conflict-exit-code'], lost: flags['lost-exit-code']})
-    this.end(status, runReport(request.lock.keys.name, outcome, status))
+    this.end(status, runReport(request.lock.locks.map(({name}) => name).join(', '), outcome, status))
   }
 }

@@ -22,7 +22,7 @@ const ending = async (): Promise<string> => {
   if (ticket === undefined) throw new Error('nobody holds it')
   const {key, createRevision} = ticket
   const lease = BigInt(`0x${key.split('/').at(-1)}`) as LeaseId
-  return encodeEnding({ticket: {key, lease, createRevision: BigInt(createRevision)}, markKey})
+  return encodeEnding([{ticket: {key, lease, createRevision: BigInt(createRevision)}, markKey}])
 }
 
 describe('the clean end in the place of a leash that died', () => {
@@ -49,7 +49,7 @@ describe('the clean end in the place of a leash that died', () => {
   test('gives up in silence if etcd is out of reach: the lease runs out', async () => {
     const [port = 0] = await freePorts(1)
     const ticket = {key: 'leash/lock/x/1', lease: 1n as LeaseId, createRevision: 1n}
-    const end = await leash(['finish', encodeEnding({ticket})], {
+    const end = await leash(['finish', encodeEnding([{ticket}])], {
       env: {LEASH_ENDPOINTS: `http://127.0.0.1:${port}`},
     })
     expect(end).toEqual({status: 0, stdout: '', stderr: ''})

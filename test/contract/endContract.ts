@@ -1,8 +1,11 @@
 import {describe, expect, test} from 'vitest'
 import {leaseHex} from '../../src/lib/core/identifiers.ts'
 import {LeaseGone} from '../../src/lib/core/ports.ts'
-import {markValue} from '../../src/lib/core/ticket.ts'
+import {type Ticket, markValue} from '../../src/lib/core/ticket.ts'
 import type {Stage} from './storeContract.ts'
+
+const declare = ({store, keys, signal}: Stage, ticket: Ticket): Promise<boolean> =>
+  store.declareHold([{ticket, markKey: keys.markKey}], 'holding', signal)
 
 /** What a store promises about marks, and about ending a hold. */
 export function endContract(stage: () => Stage): void {
@@ -11,16 +14,14 @@ export function endContract(stage: () => Stage): void {
       const here = stage()
       const ticket = await here.ticket()
       await here.harness.remove(here.keys.markKey)
-      expect(
-        await here.store.declareHold(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal),
-      ).toBe(true)
+      expect(await declare(here, ticket)).toBe(true)
       expect(await here.mark()).toMatchObject({value: markValue(ticket.lease)})
     })
 
     test('puts the new value into the ticket, which stays the same ticket', async () => {
       const here = stage()
       const ticket = await here.ticket()
-      await here.store.declareHold(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal)
+      await declare(here, ticket)
       const {key, createRevision} = ticket
       expect(await here.queue()).toEqual([{key, value: 'holding', createRevision}])
       await here.store.revoke(ticket.lease, here.signal)
@@ -30,7 +31,7 @@ export function endContract(stage: () => Stage): void {
     test('survives the lease: the mark of a vanished holder stays', async () => {
       const here = stage()
       const ticket = await here.ticket()
-      await here.store.declareHold(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal)
+      await declare(here, ticket)
       await here.store.revoke(ticket.lease, here.signal)
       expect(await here.mark()).toBeDefined()
     })
@@ -40,13 +41,9 @@ export function endContract(stage: () => Stage): void {
       const ticket = await here.ticket()
       await here.harness.remove(here.keys.markKey)
       await here.harness.remove(ticket.key)
-      expect(
-        await here.store.declareHold(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal),
-      ).toBe(false)
+      expect(await declare(here, ticket)).toBe(false)
       await here.harness.put(ticket.key, '', ticket.lease)
-      expect(
-        await here.store.declareHold(ticket, {markKey: here.keys.markKey, value: 'holding'}, here.signal),
-      ).toBe(false)
+      expect(await declare(here, ticket)).toBe(false)
       expect(await here.mark()).toBeUndefined()
     })
 
@@ -54,11 +51,7 @@ export function endContract(stage: () => Stage): void {
       const here = stage()
       const ticket = await here.ticket()
       here.harness.loseAnswer('declareHold')
-      const marked = here.store.declareHold(
-        ticket,
-        {markKey: here.keys.markKey, value: 'holding'},
-        here.signal,
-      )
+      const marked = declare(here, ticket)
       expect(await here.harness.passing(marked)).toBe(true)
     })
   })
@@ -68,7 +61,7 @@ export function endContract(stage: () => Stage): void {
       const here = stage()
       const ticket = await here.ticket()
       const {revision} = await here.look(ticket)
-      expect(await here.store.dequeue({ticket, markKey: here.keys.markKey}, here.signal)).toBe('removed')
+      expect(await here.store.dequeue([{ticket, markKey: here.keys.markKey}], here.signal)).toBe('removed')
       expect(await here.queue()).toEqual([])
       expect(await here.mark()).toBeUndefined()
       expect((await here.look(ticket)).revision).toBe(revision + 1n)
@@ -78,15 +71,15 @@ export function endContract(stage: () => Stage): void {
     test('without a mark key removes the ticket only', async () => {
       const here = stage()
       const ticket = await here.ticket()
-      expect(await here.store.dequeue({ticket}, here.signal)).toBe('removed')
-      expect(await here.store.dequeue({ticket}, here.signal)).toBe('gone')
+      expect(await here.store.dequeue([{ticket}], here.signal)).toBe('removed')
+      expect(await here.store.dequeue([{ticket}], here.signal)).toBe('gone')
       expect(await here.mark()).toBeDefined()
     })
 
     test('leaves the other tickets', async () => {
       const here = stage()
       const [ticket, next] = [await here.ticket(), await here.ticket()]
-      await here.store.dequeue({ticket, markKey: here.keys.markKey}, here.signal)
+      await here.store.dequeue([{ticket, markKey: here.keys.markKey}], here.signal)
       expect(await here.queue()).toMatchObject([{key: next.key}])
     })
 
@@ -94,7 +87,7 @@ export function endContract(stage: () => Stage): void {
       const here = stage()
       const ticket = await here.ticket()
       await here.harness.remove(ticket.key)
-      expect(await here.store.dequeue({ticket, markKey: here.keys.markKey}, here.signal)).toBe('gone')
+      expect(await here.store.dequeue([{ticket, markKey: here.keys.markKey}], here.signal)).toBe('gone')
       expect(await here.mark()).toBeUndefined()
     })
 
@@ -103,7 +96,7 @@ export function endContract(stage: () => Stage): void {
       const ticket = await here.ticket()
       await here.harness.remove(ticket.key)
       const other = await here.ticket()
-      expect(await here.store.dequeue({ticket, markKey: here.keys.markKey}, here.signal)).toBe('gone')
+      expect(await here.store.dequeue([{ticket, markKey: here.keys.markKey}], here.signal)).toBe('gone')
       expect(await here.mark()).toMatchObject({value: markValue(other.lease)})
       expect(await here.queue()).toHaveLength(1)
     })
@@ -113,7 +106,7 @@ export function endContract(stage: () => Stage): void {
       const ticket = await here.ticket()
       await here.harness.remove(ticket.key)
       await here.harness.put(ticket.key, '', ticket.lease)
-      expect(await here.store.dequeue({ticket, markKey: here.keys.markKey}, here.signal)).toBe('gone')
+      expect(await here.store.dequeue([{ticket, markKey: here.keys.markKey}], here.signal)).toBe('gone')
       expect(await here.queue()).toHaveLength(1)
     })
 
@@ -121,7 +114,7 @@ export function endContract(stage: () => Stage): void {
       const here = stage()
       const ticket = await here.ticket()
       here.harness.loseAnswer('dequeue')
-      const end = here.store.dequeue({ticket, markKey: here.keys.markKey}, here.signal)
+      const end = here.store.dequeue([{ticket, markKey: here.keys.markKey}], here.signal)
       expect(await here.harness.passing(end)).toBe('unknown')
       expect(await here.queue()).toEqual([])
       expect(await here.mark()).toBeUndefined()
@@ -133,7 +126,7 @@ export function endContract(stage: () => Stage): void {
       const here = stage()
       const {lease} = await here.ticket()
       await here.store.revoke(lease, here.signal)
-      await here.store.unmark(lease, here.keys.markKey, here.signal)
+      await here.store.unmark(lease, [here.keys.markKey], here.signal)
       expect(await here.mark()).toBeUndefined()
     })
 
@@ -142,7 +135,7 @@ export function endContract(stage: () => Stage): void {
       await here.store.revoke((await here.ticket()).lease, here.signal)
       const {lease} = await here.ticket()
       await here.store.revoke(lease, here.signal)
-      await here.store.unmark(lease, here.keys.markKey, here.signal)
+      await here.store.unmark(lease, [here.keys.markKey], here.signal)
       expect(await here.mark()).toMatchObject({value: markValue(lease)})
     })
 
@@ -150,10 +143,10 @@ export function endContract(stage: () => Stage): void {
       const here = stage()
       const other = await here.ticket()
       const lease = await here.lease()
-      await here.store.unmark(lease, here.keys.markKey, here.signal)
+      await here.store.unmark(lease, [here.keys.markKey], here.signal)
       expect(await here.mark()).toMatchObject({value: markValue(other.lease)})
-      await here.store.dequeue({ticket: other, markKey: here.keys.markKey}, here.signal)
-      await here.store.unmark(other.lease, here.keys.markKey, here.signal)
+      await here.store.dequeue([{ticket: other, markKey: here.keys.markKey}], here.signal)
+      await here.store.unmark(other.lease, [here.keys.markKey], here.signal)
       expect(await here.mark()).toBeUndefined()
     })
   })

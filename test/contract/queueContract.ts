@@ -1,6 +1,6 @@
 import {describe, expect, test} from 'vitest'
 import {leaseHex} from '../../src/lib/core/identifiers.ts'
-import {LeaseGone} from '../../src/lib/core/ports.ts'
+import {type Enqueue, LeaseGone} from '../../src/lib/core/ports.ts'
 import {encodeHolder, markValue} from '../../src/lib/core/ticket.ts'
 import {type Stage, newLease} from './storeContract.ts'
 
@@ -135,8 +135,8 @@ export function queueContract(stage: () => Stage): void {
       const here = stage()
       const {queuePrefix} = here.keys
       const lease = await here.lease()
-      const request = {queuePrefix, lease, value: '', onlyIfNobody: false}
-      const view = await here.store.enqueue(request, here.signal)
+      const request: Enqueue = {queues: [{queuePrefix}], lease, value: '', onlyIfNobody: false}
+      const [view] = await here.store.enqueue(request, here.signal)
       expect(view).not.toHaveProperty('markRevision')
       expect(await here.mark()).toBeUndefined()
     })

@@ -9,7 +9,7 @@ const timing = {attemptMs: 5000, hedgeAfterMs: 1000}
 export function renewalContract(stage: () => Stage): void {
   describe('renew', () => {
     const renew = ({store, signal}: Stage, ticket: Ticket): Promise<RenewalEvidence> =>
-      store.renew(ticket, timing, signal)
+      store.renew([ticket], timing, signal)
 
     test('brings the TTL, two equal terms and the create revision while all is well', async () => {
       const here = stage()
@@ -19,7 +19,7 @@ export function renewalContract(stage: () => Stage): void {
       const sentByMs = here.harness.clock.elapsedMs()
       const evidence = await renewing
       expect(evidence.ttlMs).toBe(60_000)
-      expect(evidence.createRevision).toBe(ticket.createRevision)
+      expect(evidence.createRevisions).toEqual([ticket.createRevision])
       expect(evidence.keepAliveTerm).toBeGreaterThan(0n)
       expect(evidence.readTerm).toBe(evidence.keepAliveTerm)
       expect(evidence.sentAtMs).toBeGreaterThanOrEqual(beforeMs)
@@ -32,7 +32,7 @@ export function renewalContract(stage: () => Stage): void {
       await here.store.revoke(ticket.lease, here.signal)
       const evidence = await renew(here, ticket)
       expect(evidence.ttlMs).toBe(0)
-      expect(evidence.createRevision).toBeUndefined()
+      expect(evidence.createRevisions).toEqual([undefined])
     })
 
     test('brings the TTL, but no ticket, when that was deleted', async () => {
@@ -41,7 +41,7 @@ export function renewalContract(stage: () => Stage): void {
       await here.harness.remove(ticket.key)
       const evidence = await renew(here, ticket)
       expect(evidence.ttlMs).toBe(60_000)
-      expect(evidence.createRevision).toBeUndefined()
+      expect(evidence.createRevisions).toEqual([undefined])
     })
 
     test('brings another create revision when the ticket was deleted and put anew', async () => {
@@ -49,7 +49,7 @@ export function renewalContract(stage: () => Stage): void {
       const ticket = await here.ticket()
       await here.harness.remove(ticket.key)
       await here.harness.put(ticket.key, '', ticket.lease)
-      expect((await renew(here, ticket)).createRevision).toBeGreaterThan(ticket.createRevision)
+      expect((await renew(here, ticket)).createRevisions[0]).toBeGreaterThan(ticket.createRevision)
     })
   })
 
@@ -140,12 +140,12 @@ export function renewalContract(stage: () => Stage): void {
     const lease = await here.lease()
     const requests = [
       store.grant(lease, 60, signal),
-      store.enqueue({...keys, lease, value: '', onlyIfNobody: false}, signal),
+      store.enqueue({queues: [keys], lease, value: '', onlyIfNobody: false}, signal),
       store.look(ticket, keys, signal),
       store.peek(ticket, keys.queuePrefix, signal),
-      store.renew(ticket, timing, signal),
-      store.declareHold(ticket, {markKey: keys.markKey, value: ''}, signal),
-      store.dequeue({ticket, markKey: keys.markKey}, signal),
+      store.renew([ticket], timing, signal),
+      store.declareHold([{ticket, markKey: keys.markKey}], '', signal),
+      store.dequeue([{ticket, markKey: keys.markKey}], signal),
       store.revoke(ticket.lease, signal),
       store.deletion(ticket.key, ticket.createRevision, signal),
     ]

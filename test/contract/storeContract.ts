@@ -3,6 +3,7 @@ import type {Clock} from '../../src/lib/core/clock.ts'
 import {type LeaseId, leaseHex, leaseIdFrom} from '../../src/lib/core/identifiers.ts'
 import {type LockKeys, lockKeys} from '../../src/lib/core/lockName.ts'
 import type {LeaseStore} from '../../src/lib/core/ports.ts'
+import type {QueueView} from '../../src/lib/core/queue.ts'
 import type {Ticket} from '../../src/lib/core/ticket.ts'
 import {queueContract} from './queueContract.ts'
 import {endContract} from './endContract.ts'
@@ -59,8 +60,11 @@ export class Stage {
     return lease
   }
 
-  enqueue(lease: LeaseId, {onlyIfNobody = false, value = 'value'} = {}): ReturnType<LeaseStore['enqueue']> {
-    return this.store.enqueue({...this.keys, lease, value, onlyIfNobody}, this.signal)
+  async enqueue(lease: LeaseId, {onlyIfNobody = false, value = 'value'} = {}): Promise<QueueView> {
+    const views = await this.store.enqueue({queues: [this.keys], lease, value, onlyIfNobody}, this.signal)
+    const [view] = views
+    if (view === undefined || views.length > 1) throw new Error(`${views.length} views of one queue`)
+    return view
   }
 
   /** A ticket in the queue. */

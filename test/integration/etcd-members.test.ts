@@ -1,6 +1,6 @@
 import {describe, expect, test} from 'vitest'
 import {type LeaseId, leaseIdFrom} from '../../src/lib/core/identifiers.ts'
-import type {RenewalEvidence} from '../../src/lib/core/ports.ts'
+import type {Enqueue, RenewalEvidence} from '../../src/lib/core/ports.ts'
 import {judge} from '../../src/lib/core/session.ts'
 import type {Ticket} from '../../src/lib/core/ticket.ts'
 import {EtcdStore} from '../../src/lib/etcd/etcdStore.ts'
@@ -19,7 +19,8 @@ async function storeAt(cluster: EtcdCluster, first: EtcdServer): Promise<{store:
   const store = new EtcdStore([first.url, ...others], systemClock())
   const lease: LeaseId = leaseIdFrom(crypto.getRandomValues(new Uint8Array(8)))
   await store.grant(lease, 60, signal)
-  const {own} = await store.enqueue({queuePrefix, lease, value: '', onlyIfNobody: false}, signal)
+  const request: Enqueue = {queues: [{queuePrefix}], lease, value: '', onlyIfNobody: false}
+  const own = (await store.enqueue(request, signal))[0]?.own
   if (own === undefined) throw new Error('no ticket')
   return {store, ticket: own}
 }
@@ -31,8 +32,8 @@ const confirmed = (store: EtcdStore, ticket: Ticket): Promise<RenewalEvidence> =
   until(
     'a confirmed renewal',
     async () => {
-      const evidence = await store.renew(ticket, timing, signal).catch(() => undefined)
-      return evidence !== undefined && judge(evidence, ticket).is === 'confirmed' && evidence
+      const evidence = await store.renew([ticket], timing, signal).catch(() => undefined)
+      return evidence !== undefined && judge(evidence, [ticket]).is === 'confirmed' && evidence
     },
     {withinMs: 30_000, everyMs: 20},
   )
@@ -44,8 +45,8 @@ describe.each(['3.4', '3.5'] as const)('three members of etcd %s', (version) => 
     if (follower === undefined) throw new Error('no follower')
     const {store, ticket} = await storeAt(cluster, follower)
     await follower.freeze()
-    const evidence = await store.renew(ticket, {attemptMs: 5000, hedgeAfterMs: 200}, signal)
-    expect(judge(evidence, ticket)).toEqual({is: 'confirmed'})
+    const evidence = await store.renew([ticket], {attemptMs: 5000, hedgeAfterMs: 200}, signal)
+    expect(judge(evidence, [ticket])).toEqual({is: 'confirmed'})
     follower.thaw()
     store.close()
   })
@@ -60,7 +61,7 @@ describe.each(['3.4', '3.5'] as const)('three members of etcd %s', (version) => 
     // A request behind the watch on the same connection: it stands when this is answered.
     await store.look(ticket, {queuePrefix}, signal)
     await follower.freeze()
-    await store.renew(ticket, {attemptMs: 5000, hedgeAfterMs: 200}, signal)
+    await store.renew([ticket], {attemptMs: 5000, hedgeAfterMs: 200}, signal)
     await deleteKey(other.url, ticket.key)
     expect(await within('the watch to hear of it', watch, {withinMs: 5000})).toBe('deleted')
     follower.thaw()
@@ -75,7 +76,7 @@ describe.each(['3.4', '3.5'] as const)('three members of etcd %s', (version) => 
     await leader.kill()
     const after = await confirmed(store, ticket)
     expect(after.readTerm).toBeGreaterThan(before.readTerm)
-    expect(after.createRevision).toBe(ticket.createRevision)
+    expect(after.createRevisions).toEqual([ticket.createRevision])
     store.close()
   })
 
@@ -87,10 +88,10 @@ describe.each(['3.4', '3.5'] as const)('three members of etcd %s', (version) => 
     const before = await confirmed(alone, ticket)
     await leader.freeze()
     await cluster.leader(leader)
-    const attempt = alone.renew(ticket, {attemptMs: 10_000, hedgeAfterMs: 200}, signal)
+    const attempt = alone.renew([ticket], {attemptMs: 10_000, hedgeAfterMs: 200}, signal)
     leader.thaw()
     const verdict = await attempt.then(
-      (evidence) => ({evidence, judged: judge(evidence, ticket)}),
+      (evidence) => ({evidence, judged: judge(evidence, [ticket])}),
       () => undefined,
     )
     if (verdict?.judged.is === 'confirmed') {

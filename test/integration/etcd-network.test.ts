@@ -3,7 +3,7 @@ import {createServer} from 'node:http2'
 import type {AddressInfo} from 'node:net'
 import {afterAll, beforeAll, expect, test} from 'vitest'
 import {type LeaseId, leaseHex, leaseIdFrom} from '../../src/lib/core/identifiers.ts'
-import {RenewalFailed} from '../../src/lib/core/ports.ts'
+import {type Enqueue, RenewalFailed} from '../../src/lib/core/ports.ts'
 import type {Ticket} from '../../src/lib/core/ticket.ts'
 import {EtcdStore} from '../../src/lib/etcd/etcdStore.ts'
 import {systemClock} from '../../src/lib/systemClock.ts'
@@ -32,7 +32,8 @@ class Store extends EtcdStore implements Disposable {
   async ticket(queuePrefix: string): Promise<Ticket> {
     const lease = newLease()
     await this.grant(lease, 60, signal)
-    const {own} = await this.enqueue({queuePrefix, lease, value: '', onlyIfNobody: false}, signal)
+    const request: Enqueue = {queues: [{queuePrefix}], lease, value: '', onlyIfNobody: false}
+    const own = (await this.enqueue(request, signal))[0]?.own
     if (own === undefined) throw new Error('no ticket')
     return own
   }
@@ -87,10 +88,10 @@ test('a renewal in a black hole fails when its time is over, and the next one su
   const ticket = await store.ticket('renewal/')
   link.blackhole('toClient')
   const timing = {attemptMs: 500, hedgeAfterMs: 100}
-  await expect(store.renew(ticket, timing, signal)).rejects.toBeInstanceOf(RenewalFailed)
+  await expect(store.renew([ticket], timing, signal)).rejects.toBeInstanceOf(RenewalFailed)
   await link.heal('reset')
-  const evidence = await store.renew(ticket, {attemptMs: 5000, hedgeAfterMs: 1000}, signal)
-  expect(evidence).toMatchObject({ttlMs: 60_000, createRevision: ticket.createRevision})
+  const evidence = await store.renew([ticket], {attemptMs: 5000, hedgeAfterMs: 1000}, signal)
+  expect(evidence).toMatchObject({ttlMs: 60_000, createRevisions: [ticket.createRevision]})
 })
 
 test('a ticket that is still under way when its lease is revoked is never put', async () => {
@@ -100,7 +101,7 @@ test('a ticket that is still under way when its lease is revoked is never put', 
   await store.grant(lease, 60, signal)
   link.blackhole('toServer')
   const control = new AbortController()
-  const request = {queuePrefix: 'late/', lease, value: '', onlyIfNobody: true}
+  const request: Enqueue = {queues: [{queuePrefix: 'late/'}], lease, value: '', onlyIfNobody: true}
   const enqueueing = store.enqueue(request, control.signal)
   control.abort('given up')
   await expect(enqueueing).rejects.toBe('given up')
@@ -129,7 +130,7 @@ test('a watch is not lost when another request has the connection thrown away', 
   const deletion = store.deletion(ticket.key, ticket.createRevision, signal)
   link.blackhole('toClient')
   const timing = {attemptMs: 200, hedgeAfterMs: 100}
-  await expect(store.renew(ticket, timing, signal)).rejects.toBeInstanceOf(RenewalFailed)
+  await expect(store.renew([ticket], timing, signal)).rejects.toBeInstanceOf(RenewalFailed)
   await link.heal()
   await deleteKey(etcd.url, ticket.key)
   expect(await deletion).toBe('deleted')
@@ -151,7 +152,7 @@ test('a ticket that was dequeued and its lease that was revoked leave nothing', 
   const before = await leases(etcd.url)
   using store = new Store(etcd.url)
   const ticket = await store.ticket('nothing/')
-  await store.dequeue({ticket}, signal)
+  await store.dequeue([{ticket}], signal)
   await store.revoke(ticket.lease, signal)
   expect(await leases(etcd.url)).toEqual(before)
   expect(await keysUnder(etcd.url, 'nothing/')).toEqual([])

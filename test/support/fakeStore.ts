@@ -6,6 +6,7 @@ import {
   type Granted,
   LeaseGone,
   type LeaseStore,
+  type QueueKeys,
   RenewalFailed,
   type RenewalEvidence,
 } from '../../src/lib/core/ports.ts'
@@ -28,8 +29,6 @@ export type FakeMethod =
 
 /** How long after a failure the fake asks again. */
 const fakeRetryMs = 100
-
-type QueueKeys = {queuePrefix: string; markKey?: string}
 
 /** A lease store in memory, for one client; several on one `FakeEtcd` compete. What fails, fails when a test says so. */
 export class FakeStore implements LeaseStore {
@@ -80,20 +79,29 @@ export class FakeStore implements LeaseStore {
     })
   }
 
-  enqueue(request: Enqueue, signal: AbortSignal): Promise<QueueView> {
-    const {queuePrefix, lease, value, markKey, onlyIfNobody} = request
-    const key = queuePrefix + leaseHex(lease)
+  enqueue({queues, lease, value, onlyIfNobody}: Enqueue, signal: AbortSignal): Promise<readonly QueueView[]> {
+    const keyIn = ({queuePrefix}: QueueKeys): string => queuePrefix + leaseHex(lease)
+    const ticket = (queue: QueueKeys): {key: string; value: string; lease: LeaseId} => ({
+      key: keyIn(queue),
+      value,
+      lease,
+    })
+    const mark = ({markKey}: QueueKeys): {key: string; value: string}[] =>
+      markKey === undefined ? [] : [{key: markKey, value: markValue(lease)}]
     return this.#request('enqueue', signal, () => {
-      const queue = this.etcd.under(queuePrefix)
-      const isRepeated = queue.some((one) => one.key === key)
-      if (!isRepeated && !(onlyIfNobody && queue.length > 0)) {
+      const others = queues.flatMap(({queuePrefix}) => this.etcd.under(queuePrefix))
+      const isRepeated = this.etcd.get(keyIn(queues[0])) !== undefined
+      const isBusy = others.length > 0
+      if (!isRepeated && !(isBusy && onlyIfNobody)) {
         if (!this.etcd.hasLease(lease)) throw new LeaseGone()
-        const mark = queue.length === 0 && markKey !== undefined && {key: markKey, value: markValue(lease)}
-        this.etcd.put({key, value, lease}, ...(mark ? [mark] : []))
+        if (isBusy) this.etcd.put(ticket(queues[0]))
+        else this.etcd.put(...queues.flatMap((queue) => [ticket(queue), ...mark(queue)]))
       }
-      const own = this.etcd.get(key)
-      if (own !== undefined) return this.#view({key, lease, createRevision: own.createRevision}, request)
-      return {...this.#markOf(markKey), ...aheadOf(queue[0]), revision: this.etcd.revision}
+      const views = queues.flatMap((queue) => {
+        const own = this.etcd.get(keyIn(queue))
+        return own ? [this.#view({key: own.key, lease, createRevision: own.createRevision}, queue)] : []
+      })
+      return views.length > 0 ? views : [{...aheadOf(others[0]), revision: this.etcd.revision}]
     })
   }
 
@@ -114,7 +122,7 @@ export class FakeStore implements LeaseStore {
   }
 
   async renew(
-    ticket: Ticket,
+    tickets: readonly [Ticket, ...Ticket[]],
     {attemptMs}: {attemptMs: number; hedgeAfterMs: number},
     signal: AbortSignal,
   ): Promise<RenewalEvidence> {
@@ -125,49 +133,59 @@ export class FakeStore implements LeaseStore {
     await this.#travel(this.latency.thereMs, signal)
     this.arrived.push('renew')
     const {term} = this.etcd
-    const own = this.etcd.get(ticket.key)
+    const [{lease}] = tickets
     const evidence = {
       sentAtMs,
-      ttlMs: this.deposed ? this.etcd.ttlOf(ticket.lease) : this.etcd.keepAlive(ticket.lease),
+      ttlMs: this.deposed ? this.etcd.ttlOf(lease) : this.etcd.keepAlive(lease),
       keepAliveTerm: this.deposed ? term - 1n : term,
       readTerm: term,
-      ...(own && {createRevision: own.createRevision}),
+      createRevisions: tickets.map(({key}) => this.etcd.get(key)?.createRevision),
     }
     await this.#answer('renew', signal)
     return evidence
   }
 
   declareHold(
-    ticket: Ticket,
-    {markKey, value}: {markKey: string; value: string},
+    holds: readonly {ticket: Ticket; markKey: string}[],
+    value: string,
     signal: AbortSignal,
   ): Promise<boolean> {
     return this.#request('declareHold', signal, () => {
-      if (!this.#isThere(ticket)) return false
-      const {key, lease} = ticket
-      this.etcd.put({key: markKey, value: markValue(lease)}, {key, value, lease})
+      if (!holds.every(({ticket}) => this.#isThere(ticket))) return false
+      const puts = holds.map(({ticket: {key, lease}, markKey}) => [
+        {key: markKey, value: markValue(lease)},
+        {key, value, lease},
+      ])
+      this.etcd.put(...puts.flat())
       return true
     })
   }
 
-  dequeue({ticket, markKey}: Dequeue, signal: AbortSignal): Promise<'removed' | 'gone' | 'unknown'> {
+  dequeue(holds: readonly Dequeue[], signal: AbortSignal): Promise<'removed' | 'gone' | 'unknown'> {
     let tries = 0
     return this.#request('dequeue', signal, () => {
       tries++
-      const mark = markKey === undefined ? [] : [markKey]
-      if (this.#isThere(ticket)) {
-        this.etcd.remove(ticket.key, ...mark)
-        return 'removed'
-      }
-      this.etcd.remove(...mark.filter((key) => this.etcd.get(key)?.value === markValue(ticket.lease)))
+      const areThere = holds.every(({ticket}) => this.#isThere(ticket))
+      const isOwnMark = (mark: string, {lease}: Ticket): boolean =>
+        this.etcd.get(mark)?.value === markValue(lease)
+      const removed = holds.flatMap(({ticket, markKey}) => {
+        const mark = markKey === undefined ? [] : [markKey]
+        if (this.#isThere(ticket)) return [ticket.key, ...mark]
+        return mark.filter((key) => isOwnMark(key, ticket))
+      })
+      this.etcd.remove(...removed)
+      if (areThere) return 'removed'
       return tries > 1 ? 'unknown' : 'gone'
     })
   }
 
-  unmark(lease: LeaseId, markKey: string, signal: AbortSignal): Promise<void> {
+  unmark(lease: LeaseId, markKeys: readonly string[], signal: AbortSignal): Promise<void> {
     return this.#request('unmark', signal, () => {
-      const mark = this.etcd.get(markKey)
-      if (mark?.value === markValue(lease) && mark.version === 1) this.etcd.remove(markKey)
+      const made = markKeys.filter((key) => {
+        const mark = this.etcd.get(key)
+        return mark?.value === markValue(lease) && mark.version === 1
+      })
+      this.etcd.remove(...made)
     })
   }
 

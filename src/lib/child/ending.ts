@@ -1,11 +1,16 @@
 import {LeashError} from '../core/errors.ts'
+import type {Ending} from '../core/heldLock.ts'
 import type {LeaseId} from '../core/identifiers.ts'
 import type {Dequeue} from '../core/ports.ts'
 
 /** What is left to do at etcd for a hold, as one word of a command line. It lets nobody in: names and numbers only. */
-export function encodeEnding({ticket: {key, lease, createRevision}, markKey}: Dequeue): string {
-  const text = JSON.stringify([key, lease.toString(), createRevision.toString(), markKey ?? null])
-  return Buffer.from(text).toString('base64url')
+export function encodeEnding(ending: Ending): string {
+  const holds = ending.map(({ticket, markKey}) => [
+    ticket.key,
+    ticket.createRevision.toString(),
+    markKey ?? null,
+  ])
+  return Buffer.from(JSON.stringify([ending[0].ticket.lease.toString(), ...holds])).toString('base64url')
 }
 
 /**
@@ -13,14 +18,20 @@ export function encodeEnding({ticket: {key, lease, createRevision}, markKey}: De
  *
  * @throws LeashError `usage` for anything else
  */
-export function decodeEnding(word: string): Dequeue {
+export function decodeEnding(word: string): Ending {
   try {
-    const [key, lease, createRevision, markKey] = JSON.parse(Buffer.from(word, 'base64url').toString()) as (
-      string | null
-    )[]
-    if (!key || !lease || !createRevision) throw new Error('something is missing')
-    const ticket = {key, lease: BigInt(lease) as LeaseId, createRevision: BigInt(createRevision)}
-    return {ticket, ...(markKey && {markKey})}
+    const [leaseText, ...holds] = JSON.parse(Buffer.from(word, 'base64url').toString()) as [
+      string,
+      ...(string | null)[][],
+    ]
+    const lease = BigInt(leaseText) as LeaseId
+    const [first, ...others] = holds.map(([key, createRevision, markKey]): Dequeue => {
+      if (!key || !createRevision) throw new Error('something is missing')
+      const ticket = {key, lease, createRevision: BigInt(createRevision)}
+      return {ticket, ...(markKey && {markKey})}
+    })
+    if (first === undefined) throw new Error('there is none')
+    return [first, ...others]
   } catch (cause) {
     throw new LeashError('usage', `${JSON.stringify(word)} is no ticket`, 'leave this command to leash', {
       cause,

@@ -124,7 +124,7 @@ export class GuardedJob {
   }
 
   /** The process becomes the command. */
-  go(variables: Readonly<Record<string, string>>): void {
+  go(variables: Readonly<Record<string, string | undefined>>): void {
     this.#stub.go(variables)
   }
 

@@ -32,7 +32,7 @@ export function runMessage(
       return 'not acquired: the wait ran out; wait longer with -w, or find out who holds it'
     case 'contended':
       return contention
-        ? `not acquired: held by ${describeHolder(outcome.ahead)}; wait for it with -w`
+        ? `not acquired: ${outcome.name === undefined ? '' : `${outcome.name} is `}held by ${describeHolder(outcome.ahead)}; wait for it with -w`
         : undefined
     case 'interrupted':
       return undefined

@@ -1,10 +1,11 @@
-import {type FencingToken, leaseHex} from '../core/identifiers.ts'
+import {leaseHex} from '../core/identifiers.ts'
 import {type LockPorts, type LockRequest, acquire} from '../core/lock.ts'
-import type {HeldLock, Release} from '../core/heldLock.ts'
+import type {HeldLock, Place, Release} from '../core/heldLock.ts'
 import type {TicketAhead} from '../core/ticket.ts'
 import {probeContainment} from './chooseContainment.ts'
 import type {Tier} from './containment.ts'
 import {GuardedJob, type JobPlan} from './guardedJob.ts'
+import {type LockDescription, describeLock, lockVariables} from './lockVariables.ts'
 import {treeMessage} from './runMessage.ts'
 import type {ServiceManager} from './serviceManager.ts'
 import {Interrupted, type SignalInbox} from './signalInbox.ts'
@@ -28,7 +29,8 @@ export interface RunPorts extends LockPorts {
 
 /** How a run ended. */
 export type RunOutcome =
-  | {outcome: 'contended'; ahead: TicketAhead; waitedMs: number}
+  /** Of several locks, the one of this name. */
+  | {outcome: 'contended'; ahead: TicketAhead; name?: string; waitedMs: number}
   | {outcome: 'waitedOut'; waitedMs: number}
   /** A signal came before there was a child. */
   | {outcome: 'interrupted'; signal: NodeJS.Signals; waitedMs: number}
@@ -39,8 +41,7 @@ export type RunOutcome =
 
 /** The hold that a run had, for those who look at it afterwards. */
 export interface Hold {
-  fence: FencingToken
-  key: string
+  locks: readonly [LockDescription, ...LockDescription[]]
   /** The lease id in hex. */
   lease: string
   waitedMs: number
@@ -79,8 +80,11 @@ export async function runUnderLock(
   const acquiring = acquire(request.lock, ports, signals.interrupted)
   try {
     const acquisition = await acquiring
-    if (acquisition.is === 'contended')
-      return {outcome: 'contended', ahead: acquisition.ahead, waitedMs: waitedMs()}
+    if (acquisition.is === 'contended') {
+      const {ahead, name} = acquisition
+      const isOneOfMany = request.lock.locks.length > 1
+      return {outcome: 'contended', ahead, ...(isOneOfMany && {name}), waitedMs: waitedMs()}
+    }
     if (acquisition.is === 'waitedOut') return {outcome: 'waitedOut', waitedMs: waitedMs()}
     return await runHolding(acquisition.lock, preparing, request, ports, signals, waitedMs())
   } catch (error) {
@@ -108,7 +112,8 @@ async function runHolding(
     throw error
   })
   const hold = (): Hold => ({
-    ...describe(lock),
+    locks: describeLocks(lock),
+    lease: leaseHex(lock.lease),
     waitedMs,
     heldMs: Math.round(clock.elapsedMs() - heldSinceMs),
     containment: job.containment.tier,
@@ -121,7 +126,7 @@ async function runHolding(
     if (obstacle instanceof Error) throw obstacle
     return {outcome: 'lost', cause: obstacle, leftovers: false, possibleOverlap: false, ...hold()}
   }
-  const tree = await superviseChild(job, childVariables(lock), ending, {
+  const tree = await superviseChild(job, lockVariables(describeLocks(lock), lock.lease), ending, {
     clock,
     lock,
     tell: (news) => warn(treeMessage(news)),
@@ -149,12 +154,7 @@ function exceptTerminals(forward: (signal: NodeJS.Signals) => void): (signal: No
   }
 }
 
-/** What the command is told in its environment; ours win over inherited ones. */
-function childVariables(lock: HeldLock): Record<string, string> {
-  const {fence, key, lease} = describe(lock)
-  return {LEASH_LOCK: lock.name, LEASH_FENCE: fence.toString(), LEASH_LEASE: lease, LEASH_KEY: key}
-}
-
-function describe({fence, ticket}: HeldLock): {fence: FencingToken; key: string; lease: string} {
-  return {fence, key: ticket.key, lease: leaseHex(ticket.lease)}
+function describeLocks({places: [first, ...others]}: HeldLock): Hold['locks'] {
+  const describe = ({keys, ticket}: Place): LockDescription => describeLock(keys.name, ticket)
+  return [describe(first), ...others.map(describe)]
 }

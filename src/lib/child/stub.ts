@@ -91,10 +91,12 @@ export class Stub {
   }
 
   /** Lets it become the command, with more variables. If it cannot, it says so on stderr and ends with 126 or 127, as a shell does. */
-  go(variables: Readonly<Record<string, string>>): void {
+  go(variables: Readonly<Record<string, string | undefined>>): void {
     const script = [
       ...givingBack(this.#command.inheritance),
-      ...Object.entries(variables).map(([name, value]) => assignment(name, value)),
+      ...Object.entries(variables).map(([name, value]) =>
+        value === undefined ? `unset ${name}\n` : assignment(name, value),
+      ),
       this.#becoming(),
     ]
     this.process.stdin?.end(script.join(''), 'latin1')

@@ -70,7 +70,7 @@ const goneToOverlapMs = 300
  */
 export function superviseChild(
   job: GuardedJob,
-  variables: Readonly<Record<string, string>>,
+  variables: Readonly<Record<string, string | undefined>>,
   ending: Ending,
   parts: Supervising,
 ): Promise<TreeEnd> {

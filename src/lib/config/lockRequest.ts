@@ -1,13 +1,13 @@
 import {userInfo, hostname} from 'node:os'
 import {LeashError} from '../core/errors.ts'
 import type {LockRequest} from '../core/lock.ts'
-import {lockKeys, rawLockKeys} from '../core/lockName.ts'
+import {type LockKeys, inOrder, lockKeys, rawLockKeys} from '../core/lockName.ts'
 import {timeline, ttlToAskSeconds} from '../core/timeline.ts'
 import {parseDuration} from './duration.ts'
 import {describeOrigin} from './origin.ts'
 import type {Settings} from './settings.ts'
 
-/** The flags that say which lock and how long to wait for it. */
+/** The flags that say which locks and how long to wait for it. */
 export interface LockFlags {
   'with-lock': readonly string[]
   'raw-key': boolean
@@ -18,17 +18,16 @@ export interface LockFlags {
 /**
  * What to ask of core, from flags and settings.
  *
- * @throws LeashError `usage` for a name that breaks the rules, more than one lock, or a timeline that does not fit; `config`
+ * @throws LeashError `usage` for a name that breaks the rules, locks that overlap, or a timeline that does not fit; `config`
  *   if what does not fit was set in the environment or a file
  */
 export function lockRequest(flags: LockFlags, {connection, timing}: Settings): LockRequest {
-  const [name = '', second] = flags['with-lock']
-  if (second !== undefined) {
-    throw new LeashError('usage', '--with-lock is given more than once', 'name one lock')
-  }
+  const keysOf = (name: string): LockKeys =>
+    flags['raw-key'] ? rawLockKeys(name) : lockKeys(connection.prefix.value, name)
+  const [first = '', ...others] = flags['with-lock']
   const terms = {lockDelayMs: timing.lockDelayMs.value, graceMs: timing.graceMs.value}
   const request: LockRequest = {
-    keys: flags['raw-key'] ? rawLockKeys(name) : lockKeys(connection.prefix.value, name),
+    locks: inOrder([keysOf(first), ...others.map(keysOf)]),
     ttlMs: timing.ttlMs.value,
     terms,
     wait: flags['no-wait'] ? {kind: 'none'} : {kind: 'upTo', ms: waitMs(flags.wait)},

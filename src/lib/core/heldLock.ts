@@ -1,5 +1,5 @@
 import type {Clock} from './clock.ts'
-import {type FencingToken, fencingToken} from './identifiers.ts'
+import type {LeaseId} from './identifiers.ts'
 import {withLimit} from './limit.ts'
 import type {LiveSession} from './liveSession.ts'
 import type {LockKeys} from './lockName.ts'
@@ -7,22 +7,28 @@ import type {Dequeue, LeaseStore} from './ports.ts'
 import type {LossCause} from './session.ts'
 import type {Ticket} from './ticket.ts'
 
-interface HeldLockParts {
-  store: LeaseStore
-  clock: Clock
+/** The first place in the queue of one lock. */
+export interface Place {
   keys: LockKeys
-  session: LiveSession
   ticket: Ticket
   /** The mark stands already: it was put together with the ticket. */
   marked: boolean
-  /** The ticket's value for a hold that begins now. */
+}
+
+interface HeldLockParts {
+  store: LeaseStore
+  clock: Clock
+  session: LiveSession
+  /** One or several, on one lease. */
+  places: readonly [Place, ...Place[]]
+  /** The tickets' value for a hold that begins now. */
   ticketValue: () => string
   tell: (news: HoldNews) => void
 }
 
 /** What a hold tells people. */
 export type HoldNews =
-  /** The own ticket cannot be watched for now: an early end of it is noticed only at the next renewal. */
+  /** An own ticket cannot be watched for now: an early end of it is noticed only at the next renewal. */
   {kind: 'unwatched'; reason: string}
 
 /**
@@ -43,7 +49,7 @@ const lastReleaseLimitMs = 1000
 /** The same for the revoke, which nobody waits for. */
 const revokeLimitMs = 1000
 
-/** A lock that is ours until `lost` says otherwise. */
+/** One lock, or several on one lease, that are ours until `lost` says otherwise: all or none. */
 export class HeldLock {
   readonly #parts: HeldLockParts
   readonly #watching = new AbortController()
@@ -52,16 +58,18 @@ export class HeldLock {
     this.#parts = parts
   }
 
+  /** For messages: the names, in the order in which the locks were taken. */
   get name(): string {
-    return this.#parts.keys.name
+    return this.#parts.places.map(({keys}) => keys.name).join(', ')
   }
 
-  get ticket(): Ticket {
-    return this.#parts.ticket
+  /** What is held, in the order in which it was taken. */
+  get places(): readonly [Place, ...Place[]] {
+    return this.#parts.places
   }
 
-  get fence(): FencingToken {
-    return fencingToken(this.#parts.ticket.createRevision)
+  get lease(): LeaseId {
+    return this.#parts.places[0].ticket.lease
   }
 
   /** From TERM to KILL, in milliseconds. */
@@ -70,9 +78,8 @@ export class HeldLock {
   }
 
   /** What the clean end needs, for whoever makes it in our place; undefined if a lock-delay is to keep others out instead. */
-  get ending(): Dequeue | undefined {
-    const {session, ticket, keys} = this.#parts
-    return session.timeline.lockDelayMs > 0 ? undefined : ending(ticket, keys)
+  get ending(): Ending | undefined {
+    return this.#parts.session.timeline.lockDelayMs > 0 ? undefined : this.#ending()
   }
 
   /** When the latest confirmed renewal has the guard end the tree, or, after a loss, KILL is due. */
@@ -102,53 +109,60 @@ export class HeldLock {
     return this.#parts.session.lost
   }
 
-  /** Aborted when the ticket is known to be gone: whatever still runs must be killed now. */
+  /** Aborted when a ticket is known to be gone: whatever still runs must be killed now. */
   get gone(): AbortSignal {
     return this.#parts.session.gone
   }
 
   /**
-   * The child runs: puts the mark of an unfinished hold if a waiter could not do so with its ticket, and says in the ticket
-   * since when it holds; and watches the own ticket. Both are off the critical path. The watch starts from the ticket's own
-   * revision, so nothing is missed.
+   * The child runs: declares the hold, and watches the own tickets. Both are off the critical path. A watch starts from its
+   * ticket's own revision, so nothing is missed.
    */
   childStarted(): void {
-    const {store, session, ticket, keys, marked, ticketValue} = this.#parts
     const {signal} = this.#watching
-    if (!marked && keys.markKey !== undefined) {
-      const mark = {markKey: keys.markKey, value: ticketValue()}
-      store.declareHold(ticket, mark, signal).then(
-        (there) => there || session.ticketGone(),
-        (error: unknown) => this.#tellFault(error),
-      )
-    }
-    void this.#keepWatching(signal)
+    this.declare(signal).catch((error: unknown) => this.#tellFault(error))
+    for (const place of this.#parts.places) void this.#keepWatching(place, signal)
   }
 
   /**
-   * Gives the lock back after the tree was seen empty: ticket and mark in one transaction, after which the next holder
+   * Puts the marks of an unfinished hold where a waiter could not do so with its ticket, and says in those tickets since when
+   * it holds. Loses the lock if one of them is gone.
+   *
+   * @throws as `LeaseStore.declareHold`
+   */
+  async declare(signal: AbortSignal): Promise<void> {
+    const {store, session, places, ticketValue} = this.#parts
+    const unmarked = places.flatMap(({marked, ticket, keys: {markKey}}) =>
+      marked || markKey === undefined ? [] : [{ticket, markKey}],
+    )
+    if (unmarked.length === 0) return
+    if (!(await store.declareHold(unmarked, ticketValue(), signal))) session.ticketGone()
+  }
+
+  /**
+   * Gives the locks back after the tree was seen empty: tickets and marks in one transaction, after which the next holder
    * may start; then the lease is revoked. Never throws.
    *
    * @param clean false after a loss: then a lock-delay, if there is one, is left to run
    */
   async release(clean: boolean): Promise<Release> {
-    const {store, clock, session, ticket, keys} = this.#parts
+    const {store, clock, session} = this.#parts
     this.#watching.abort()
     if (!clean && session.timeline.lockDelayMs > 0) {
       session.close()
       return 'leftToRun'
     }
     const limitMs = clean ? releaseLimitMs : lastReleaseLimitMs
-    return endHold(store, clock, ending(ticket, keys), limitMs, () => session.close())
+    return endHold(store, clock, this.#ending(), limitMs, () => session.close())
   }
 
   /** Watches until told to stop; a fault that a retry at once cannot mend is told, and tried again later. */
-  async #keepWatching(signal: AbortSignal): Promise<void> {
+  async #keepWatching(place: Place, signal: AbortSignal): Promise<void> {
     const {clock, session} = this.#parts
     for (let pauseMs = unwatchedMs; !signal.aborted; pauseMs = session.timeline.renewAfterMs) {
       try {
         await clock.sleepUntil(clock.elapsedMs() + pauseMs, signal)
-        return await this.#watchOwnTicket(signal)
+        return await this.#watchTicket(place, signal)
       } catch (error) {
         this.#tellFault(error)
       }
@@ -160,8 +174,8 @@ export class HeldLock {
     this.#parts.tell({kind: 'unwatched', reason: error instanceof Error ? error.message : String(error)})
   }
 
-  async #watchOwnTicket(signal: AbortSignal): Promise<void> {
-    const {store, session, ticket, keys} = this.#parts
+  async #watchTicket({ticket, keys}: Place, signal: AbortSignal): Promise<void> {
+    const {store, session} = this.#parts
     for (let from = ticket.createRevision; ;) {
       if ((await store.deletion(ticket.key, from, signal)) === 'deleted') break
       const view = await store.look(ticket, keys, signal)
@@ -170,14 +184,22 @@ export class HeldLock {
     }
     session.ticketGone()
   }
+
+  #ending(): Ending {
+    const [first, ...others] = this.#parts.places.map(({ticket, keys: {markKey}}): Dequeue => ({
+      ticket,
+      ...(markKey !== undefined && {markKey}),
+    }))
+    if (first === undefined) throw new Error('a hold without a ticket')
+    return [first, ...others]
+  }
 }
 
-function ending(ticket: Ticket, {markKey}: LockKeys): Dequeue {
-  return {ticket, ...(markKey !== undefined && {markKey})}
-}
+/** What is left to do at etcd for a hold: its tickets, all of one lease, and their marks. */
+export type Ending = readonly [Dequeue, ...Dequeue[]]
 
 /**
- * The clean end of a hold whose tree was seen empty: ticket and mark in one transaction, after which the next holder may
+ * The clean end of a hold whose tree was seen empty: tickets and marks in one transaction, after which the next holder may
  * start; then the lease is revoked. Never throws.
  *
  * @param onPassedOn called in between
@@ -185,7 +207,7 @@ function ending(ticket: Ticket, {markKey}: LockKeys): Dequeue {
 export async function endHold(
   store: LeaseStore,
   clock: Clock,
-  hold: Dequeue,
+  holds: Ending,
   limitMs = releaseLimitMs,
   onPassedOn = (): void => {},
 ): Promise<Exclude<Release, 'leftToRun'>> {
@@ -193,8 +215,9 @@ export async function endHold(
     const limit = {atMs: clock.elapsedMs() + ms, reason: new Error('out of time')}
     return withLimit(clock, limit, undefined, work).catch(() => 'failed' as const)
   }
-  const release = await within(limitMs, (signal) => store.dequeue(hold, signal))
+  const release = await within(limitMs, (signal) => store.dequeue(holds, signal))
   onPassedOn()
-  if (release !== 'failed') await within(revokeLimitMs, (signal) => store.revoke(hold.ticket.lease, signal))
+  if (release !== 'failed')
+    await within(revokeLimitMs, (signal) => store.revoke(holds[0].ticket.lease, signal))
   return release
 }

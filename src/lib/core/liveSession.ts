@@ -13,6 +13,7 @@ export type SessionNews =
 interface SessionParts {
   store: LeaseStore
   clock: Clock
+  /** The first. */
   ticket: Ticket
   terms: Terms
   tell: (news: SessionNews) => void
@@ -25,7 +26,7 @@ const wallJumpMs = 1000
 const longestRetryPauseMs = 1000
 
 /**
- * The session of a ticket, kept alive: renews on the timeline, performs what `transition` decides, and goes on renewing
+ * The session of one or several tickets on one lease, kept alive: renews on the timeline, performs what `transition` decides, and goes on renewing
  * after a loss until it is closed, for the tree it protects may still be dying.
  */
 export class LiveSession {
@@ -35,6 +36,7 @@ export class LiveSession {
   readonly #gone = new AbortController()
   /** Aborted when there is nothing to renew any more. */
   readonly #renewing = AbortSignal.any([this.#closing.signal, this.#gone.signal])
+  #tickets: readonly [Ticket, ...Ticket[]]
   readonly #confirmations = new Set<(sentAtMs: number) => void>()
   #sentAtMs: number
   #session: Session = {state: 'pending'}
@@ -48,6 +50,7 @@ export class LiveSession {
   /** Starts renewing. `granted` is what the lease's grant confirmed. */
   constructor(parts: SessionParts, granted: {sentAtMs: number; timeline: Timeline}) {
     this.#parts = parts
+    this.#tickets = [parts.ticket]
     this.#timeline = granted.timeline
     this.#sentAtMs = granted.sentAtMs
     this.#renewAtMs = granted.sentAtMs + granted.timeline.renewAfterMs
@@ -61,7 +64,7 @@ export class LiveSession {
     return this.#lost.signal
   }
 
-  /** Aborted when the ticket was seen missing, also after another loss: end the tree now. */
+  /** Aborted when a ticket was seen missing, also after another loss: end the tree now. */
   get gone(): AbortSignal {
     return this.#gone.signal
   }
@@ -80,6 +83,11 @@ export class LiveSession {
   get confirmed(): {timeline: Timeline; sentAtMs: number} | undefined {
     const session = this.#session
     return session.state === 'held' || session.state === 'jeopardy' ? session : undefined
+  }
+
+  /** From now on every renewal that is sent has to find this ticket, too. */
+  add(ticket: Ticket): void {
+    this.#tickets = [...this.#tickets, ticket]
   }
 
   /**
@@ -133,7 +141,7 @@ export class LiveSession {
     })
   }
 
-  /** Somebody saw the ticket deleted. */
+  /** Somebody saw a ticket deleted. */
   ticketGone(): void {
     this.#on({type: 'ticketGone'})
     this.#gone.abort()
@@ -166,15 +174,16 @@ export class LiveSession {
   async #renew(): Promise<void> {
     // Time may have gone by unseen: a loss comes first, and is not hidden by what this renewal finds.
     this.#tick()
-    const {store, clock, ticket, terms} = this.#parts
+    const {store, clock, terms} = this.#parts
+    const tickets = this.#tickets
     const {attemptMs} = this.#timeline
     const startedAtMs = clock.elapsedMs()
     const wallLeadMs = this.#wallLead()
     this.#renewAtMs = startedAtMs + this.#timeline.renewAfterMs
     try {
-      const evidence = await store.renew(ticket, this.#timeline, this.#renewing)
+      const evidence = await store.renew(tickets, this.#timeline, this.#renewing)
       if (this.#renewing.aborted) return
-      const verdict = judge(evidence, ticket)
+      const verdict = judge(evidence, tickets)
       switch (verdict.is) {
         case 'confirmed':
           // A jump of the wall clock since then is not covered by this evidence.

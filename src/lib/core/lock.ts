@@ -1,18 +1,19 @@
 import type {Clock} from './clock.ts'
 import {LeashError} from './errors.ts'
-import {HeldLock, type HoldNews} from './heldLock.ts'
+import {HeldLock, type HoldNews, type Place} from './heldLock.ts'
 import {type FencingToken, type LeaseId, fencingToken} from './identifiers.ts'
 import {type Limit, withLimit} from './limit.ts'
 import {LiveSession, type SessionNews} from './liveSession.ts'
 import type {LockKeys} from './lockName.ts'
-import {LeaseGone, type LeaseStore} from './ports.ts'
+import {type Enqueue, LeaseGone, type LeaseStore} from './ports.ts'
 import {type Admission, type QueueView, admission} from './queue.ts'
 import {type Holder, type Ticket, type TicketAhead, encodeHolder} from './ticket.ts'
 import {type Terms, type Timeline, timeline, ttlToAskSeconds} from './timeline.ts'
 
-/** A lock to take. */
+/** One lock to take, or several on one lease, all or none. */
 export interface LockRequest {
-  keys: LockKeys
+  /** In the order in which everybody takes them, so that no two wait for each other; see `inOrder`. */
+  locks: readonly [LockKeys, ...LockKeys[]]
   /** The TTL wished for, without the lock-delay. */
   ttlMs: number
   terms: Terms
@@ -30,13 +31,13 @@ export type LockNews =
   /** etcd raised the TTL. */
   | {kind: 'ttlRaised'; askedMs: number; grantedMs: number}
   /** We stand in the queue; the details only if `LockPorts.showQueue` asks for them. */
-  | {kind: 'waiting'; ahead?: number; first?: TicketAhead}
+  | {kind: 'waiting'; name: string; ahead?: number; first?: TicketAhead}
   /** Our lease died while we waited: we queue again, at the end. */
   | {kind: 'requeued'}
   /** The last holder vanished: its tree may still be dying. */
   | {kind: 'settling'; ms: number}
-  /** The lock is ours. */
-  | {kind: 'acquired'; fence: FencingToken}
+  /** The locks are ours; their fencing tokens. */
+  | {kind: 'acquired'; fences: readonly FencingToken[]}
 
 /** What acquiring a lock needs from outside. */
 export interface LockPorts {
@@ -48,11 +49,11 @@ export interface LockPorts {
   showQueue: boolean
 }
 
-/** How an attempt at a lock ended. */
+/** How an attempt at the locks ended. */
 export type Acquisition =
   | {is: 'held'; lock: HeldLock}
-  /** Somebody holds it, and we were not to wait. */
-  | {is: 'contended'; ahead: TicketAhead}
+  /** Somebody holds the lock of this name, and we were not to wait. */
+  | {is: 'contended'; name: string; ahead: TicketAhead}
   /** The wait ran out. */
   | {is: 'waitedOut'}
 
@@ -73,10 +74,14 @@ const waitedOut = Symbol('waited out')
 const etcdUnreachable = Symbol('etcd unreachable')
 
 /**
- * Takes a lock: grant, enqueue, wait for the turn. On return the guard band applies: start the child at once, and call
+ * Takes the locks: grant, enqueue, wait for the turn. On return the guard band applies: start the child at once, and call
  * `lock.childStarted()`.
  *
- * @param signal gives up: the ticket is withdrawn, and the promise rejects with `signal.reason`
+ * Several that are all free are taken by one transaction. Else they are taken one after the other, and those taken are kept
+ * while the next is waited for: as everybody takes them in the same order, somebody always gets on. Whatever ends it without
+ * the last one gives all back.
+ *
+ * @param signal gives up: the tickets are withdrawn, and the promise rejects with `signal.reason`
  * @throws LeashError `unavailable` if etcd was out of reach for `connectTimeoutMs` before a ticket existed, `permission`
  *   if it refuses, `usage` if the timeline does not fit the TTL that it granted
  */
@@ -122,8 +127,8 @@ interface Limits {
 }
 
 /**
- * One ticket's way from grant to admission. Whatever ends it without the lock takes the ticket back. `requeue`: the ticket
- * died in the queue. `again`: the lease died before there was a ticket.
+ * One lease's way from grant to the last admission. Whatever ends it without the locks takes its tickets back. `requeue`: one
+ * died in a queue. `again`: the lease died before there was a ticket.
  */
 async function takeTicket(
   request: LockRequest,
@@ -132,45 +137,43 @@ async function takeTicket(
   signal: AbortSignal,
 ): Promise<Acquisition | 'requeue' | 'again'> {
   const lease = ports.newLeaseId()
-  const {markKey} = request.keys
+  const markKeys = request.locks.flatMap(({markKey}) => markKey ?? [])
   try {
-    const acquisition = await holdTicket(lease, request, ports, limits, signal)
-    if (acquisition === 'requeue') await withdraw(lease, markKey, ports)
-    else if (acquisition.is !== 'held') await withdraw(lease, undefined, ports)
+    const acquisition = await holdTickets(lease, request, ports, limits, signal)
+    if (acquisition === 'requeue') await withdraw(lease, markKeys, ports)
+    else if (acquisition.is !== 'held') await withdraw(lease, [], ports)
     return acquisition
   } catch (error) {
-    await withdraw(lease, markKey, ports)
+    await withdraw(lease, markKeys, ports)
     if (error instanceof LeaseGone) return 'again'
     throw error
   }
 }
 
-async function holdTicket(
+async function holdTickets(
   lease: LeaseId,
   request: LockRequest,
   ports: LockPorts,
   {connecting, patience}: Limits,
   signal: AbortSignal,
 ): Promise<Acquisition | 'requeue'> {
-  const {granted, view} = await withLimit(ports.clock, connecting, signal, (limited) =>
-    enqueue(lease, request, ports, limited),
+  const {granted, views} = await withLimit(ports.clock, connecting, signal, (limited) =>
+    grantAndEnqueue(lease, request, ports, limited),
   )
-  const first = admission(view)
-  if (first.is === 'contended') return first
-  if (first.is === 'absent') return 'requeue'
+  const first = views[0] && admission(views[0])
+  if (first === undefined || first.is === 'absent') return 'requeue'
+  if (first.is === 'contended') return {...first, name: nameOf(first.ahead, request.locks)}
   const {ticket} = first
   const session = new LiveSession({...ports, ticket, terms: request.terms}, granted)
   try {
     const turn = AbortSignal.any([signal, session.lost])
-    await withLimit(ports.clock, patience, turn, async (limited) => {
-      const admitted = await awaitTurn(first, view, request.keys, ports, limited)
-      await prepareStart(admitted, ports, session, limited)
+    const places = await withLimit(ports.clock, patience, turn, async (limited) => {
+      const all = await awaitTurns(lease, views, session, request, ports, limited)
+      await prepareStart(all, ports, session, limited)
+      return all.places
     })
-    // A ticket of an earlier try, whose answer was lost, may have lined up without a mark and come first since.
-    const marked = view.markRevision === ticket.createRevision
     const ticketValue = (): string => describeUs(request.holder, ports.clock)
-    const lock = new HeldLock({...ports, keys: request.keys, session, ticket, marked, ticketValue})
-    return {is: 'held', lock}
+    return {is: 'held', lock: new HeldLock({...ports, session, places, ticketValue})}
   } catch (error) {
     session.close()
     signal.throwIfAborted()
@@ -179,26 +182,84 @@ async function holdTicket(
   }
 }
 
-async function enqueue(
+async function grantAndEnqueue(
   lease: LeaseId,
-  {keys, ttlMs, terms, wait, holder}: LockRequest,
+  request: LockRequest,
   {store, clock, tell}: LockPorts,
   signal: AbortSignal,
-): Promise<{granted: {sentAtMs: number; timeline: Timeline}; view: QueueView}> {
+): Promise<{granted: {sentAtMs: number; timeline: Timeline}; views: readonly QueueView[]}> {
+  const {ttlMs, terms} = request
   const askedSeconds = ttlToAskSeconds(ttlMs, terms.lockDelayMs)
   const grant = await store.grant(lease, askedSeconds, signal)
   if (grant.ttlMs > askedSeconds * 1000) {
     tell({kind: 'ttlRaised', askedMs: ttlMs, grantedMs: grant.ttlMs - terms.lockDelayMs})
   }
   const granted = {sentAtMs: grant.sentAtMs, timeline: timeline(grant.ttlMs, terms)}
-  const value = describeUs(holder, clock)
-  const view = await store.enqueue({...keys, lease, value, onlyIfNobody: wait.kind === 'none'}, signal)
-  return {granted, view}
+  const views = await store.enqueue(enqueueOf(request.locks, lease, request, clock), signal)
+  return {granted, views}
 }
 
 /** The ticket's value as of now. */
 function describeUs(holder: Omit<Holder, 'since'>, clock: Clock): string {
   return encodeHolder({...holder, since: new Date(clock.wallMs()).toISOString()})
+}
+
+function enqueueOf(
+  queues: LockRequest['locks'],
+  lease: LeaseId,
+  {wait, holder}: LockRequest,
+  clock: Clock,
+): Enqueue {
+  return {queues, lease, value: describeUs(holder, clock), onlyIfNobody: wait.kind === 'none'}
+}
+
+/** The name of the lock in whose queue this ticket stands. */
+function nameOf({key}: TicketAhead, locks: LockRequest['locks']): string {
+  return locks.find(({queuePrefix}) => key.startsWith(queuePrefix))?.name ?? locks[0].name
+}
+
+/** What is known when we come first in all queues. */
+interface Turns {
+  places: readonly [Place, ...Place[]]
+  /** Somebody who stood before us in one of the queues is gone without a clean end. */
+  predecessorVanished: boolean
+  /** All of this was seen in one view. Else a ticket that we had before another may be gone by now. */
+  atOnce: boolean
+}
+
+/** Waits in one queue after the other until nobody is ahead in any. */
+async function awaitTurns(
+  lease: LeaseId,
+  firstViews: readonly QueueView[],
+  session: LiveSession,
+  request: LockRequest,
+  ports: LockPorts,
+  signal: AbortSignal,
+): Promise<Turns> {
+  const places: Place[] = []
+  let predecessorVanished = false
+  let atOnce = true
+  const {locks} = request
+  for (let views = firstViews; ;) {
+    for (const view of views) {
+      const keys = locks[places.length] ?? locks[0]
+      const seen = admission(view)
+      // Our own ticket is gone, and we know it before the next renewal does.
+      if (seen.is === 'absent' || seen.is === 'contended') throw new LeaseGone()
+      if (places.length > 0) session.add(seen.ticket)
+      const admitted = await awaitTurn(seen, view, keys, ports, signal)
+      predecessorVanished ||= admitted.predecessorVanished
+      atOnce &&= seen.is === 'admitted'
+      // A ticket of an earlier try, whose answer was lost, may have lined up without a mark and come first since.
+      places.push({keys, ticket: seen.ticket, marked: view.markRevision === seen.ticket.createRevision})
+    }
+    const [first, ...rest] = places
+    const [next, ...others] = locks.slice(places.length)
+    if (first === undefined) throw new LeaseGone()
+    if (next === undefined) return {places: [first, ...rest], predecessorVanished, atOnce}
+    atOnce = false
+    views = await ports.store.enqueue(enqueueOf([next, ...others], lease, request, ports.clock), signal)
+  }
 }
 
 /** Waits until nobody is ahead. The watch only wakes us up; a linearizable read decides. */
@@ -238,12 +299,12 @@ async function tellQueue(
   signal: AbortSignal,
 ): Promise<void> {
   const queue = ports.showQueue ? await ports.store.peek(ticket, keys.queuePrefix, signal) : {}
-  ports.tell({kind: 'waiting', ...queue})
+  ports.tell({kind: 'waiting', name: keys.name, ...queue})
 }
 
 /** Lets a vanished predecessor's tree die, and sees to it that enough of the lease is left for a child to start. */
 async function prepareStart(
-  {predecessorVanished, ticket}: Admission & {is: 'admitted'},
+  {places, predecessorVanished, atOnce}: Turns,
   {clock, tell}: LockPorts,
   session: LiveSession,
   signal: AbortSignal,
@@ -251,27 +312,28 @@ async function prepareStart(
   if (predecessorVanished) {
     tell({kind: 'settling', ms: settlingMs})
     await clock.sleepUntil(clock.elapsedMs() + settlingMs, signal)
-    await session.confirmNow(signal)
   }
+  // While we waited in the last queue, somebody may have taken a ticket away in the first.
+  if (predecessorVanished || (!atOnce && places.length > 1)) await session.confirmNow(signal)
   // Before the guard: a terminal may keep us waiting, and nothing stands between the guard and the child's start.
-  tell({kind: 'acquired', fence: fencingToken(ticket.createRevision)})
+  tell({kind: 'acquired', fences: places.map(({ticket}) => fencingToken(ticket.createRevision))})
   if (session.guard()) return
   do await session.confirmNow(signal)
   while (!session.guard('startNeedsAfterRenewalMs'))
 }
 
 /**
- * Gives a lease back, and the mark that its ticket may have put: first the lease, so that a ticket which is still under way
+ * Gives a lease back, and the marks that its tickets may have put: first the lease, so that a ticket which is still under way
  * fails, and its mark with it.
  */
 async function withdraw(
   lease: LeaseId,
-  markKey: string | undefined,
+  markKeys: readonly string[],
   {store, clock}: LockPorts,
 ): Promise<void> {
   const limit = {atMs: clock.elapsedMs() + withdrawalLimitMs, reason: etcdUnreachable}
   await withLimit(clock, limit, undefined, async (signal) => {
     await store.revoke(lease, signal)
-    if (markKey !== undefined) await store.unmark(lease, markKey, signal)
+    if (markKeys.length > 0) await store.unmark(lease, markKeys, signal)
   }).catch(() => {})
 }

@@ -1,14 +1,11 @@
 import {LeashError} from './errors.ts'
 import {type LeaseId, leaseHex} from './identifiers.ts'
+import type {QueueKeys} from './ports.ts'
 
-/** Where one lock lives in etcd's key space. */
-export interface LockKeys {
+/** Where one lock lives in etcd's key space. It has no mark if it is a raw key, beside which nothing of ours may stand. */
+export interface LockKeys extends QueueKeys {
   /** The name as the user gave it, for messages. */
   name: string
-  /** All tickets of the lock stand below this prefix, which ends in `/`. Every key below it is a competitor. */
-  queuePrefix: string
-  /** The mark of an unfinished hold; absent for a raw key, beside which nothing of ours may stand. */
-  markKey?: string
 }
 
 const longestNameBytes = 200
@@ -44,6 +41,34 @@ export function rawLockKeys(key: string): LockKeys {
 /** The key of the ticket that this lease puts into the queue: Go's layout. */
 export function ticketKey(keys: LockKeys, lease: LeaseId): string {
   return keys.queuePrefix + leaseHex(lease)
+}
+
+/** As many as one transaction of etcd can put with their marks, and read: it has 128 operations at most (`--max-txn-ops`). */
+const mostLocks = 32
+
+/**
+ * The locks that these keys name, each once, in the order in which everybody takes several: the byte order of their keys.
+ *
+ * @throws LeashError `usage` for too many, or for a raw key that lies within the queue of another: it would wait for itself
+ */
+export function inOrder(keys: readonly [LockKeys, ...LockKeys[]]): [LockKeys, ...LockKeys[]] {
+  const byPrefix = new Map(keys.map((one) => [one.queuePrefix, one]))
+  const [first = keys[0], ...others] = [...byPrefix.values()].toSorted((one, other) =>
+    Buffer.compare(Buffer.from(one.queuePrefix), Buffer.from(other.queuePrefix)),
+  )
+  if (others.length >= mostLocks) {
+    const wayOut = 'name one lock that stands for them'
+    throw new LeashError('usage', `${byPrefix.size} locks are named, and ${mostLocks} is the most`, wayOut)
+  }
+  let before = first
+  for (const next of others) {
+    if (next.queuePrefix.startsWith(before.queuePrefix)) {
+      const cause = `the raw key ${JSON.stringify(next.name)} lies within the queue of ${JSON.stringify(before.name)}`
+      throw new LeashError('usage', cause, 'name only one of the two')
+    }
+    before = next
+  }
+  return [first, ...others]
 }
 
 function checkText(text: string, what: string, longestBytes: number): void {

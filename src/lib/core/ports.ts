@@ -23,22 +23,30 @@ export interface RenewalEvidence {
   keepAliveTerm: bigint
   /** The raft term in the answer of the linearizable read that followed. */
   readTerm: bigint
-  /** Create revision of our ticket in that read; absent if it is not there. */
-  createRevision?: Revision
+  /** Create revisions of our tickets in that read, one transaction for all; undefined where one is not there. */
+  createRevisions: readonly (Revision | undefined)[]
 }
 
-/** What to put into the queue. */
-export interface Enqueue {
+/** Where tickets stand. Every key below the prefix is a competitor. */
+export interface QueueKeys {
+  /** Ends in `/`. */
   queuePrefix: string
-  lease: LeaseId
-  /** The ticket's value. */
-  value: string
+  /** Beside the queue, without a lease: there from the first start to the clean end. */
   markKey?: string
-  /** Put the ticket only if nobody is in the queue. */
+}
+
+/** What to put into the queues. */
+export interface Enqueue {
+  /** No two of them overlap. */
+  queues: readonly [QueueKeys, ...QueueKeys[]]
+  lease: LeaseId
+  /** The tickets' value. */
+  value: string
+  /** Put the tickets only if nobody is in any of the queues. */
   onlyIfNobody: boolean
 }
 
-/** Removes a ticket, and its mark with it, in one transaction. */
+/** Removes a ticket, and its mark with it. */
 export interface Dequeue {
   ticket: Ticket
   markKey?: string
@@ -62,15 +70,18 @@ export interface LeaseStore {
   grant(lease: LeaseId, ttlSeconds: number, signal: AbortSignal): Promise<Granted>
 
   /**
-   * Puts a ticket, and shows the queue. If nobody was there, the mark is put in the same transaction. Repeated, it finds
-   * the ticket of the first attempt. One request.
+   * If nobody is in any of the queues, puts a ticket and the mark into each of them; else lines up in the first queue only,
+   * or nowhere under `onlyIfNobody`. One request, one transaction. Repeated, it finds the tickets of the first attempt.
    *
-   * @throws LeaseGone if the lease ended before the ticket was put
+   * Shows each queue that has our ticket now, in their order: the first one, or all. If there is none, the first queue that
+   * somebody is in.
+   *
+   * @throws LeaseGone if the lease ended before a ticket was put
    */
-  enqueue(request: Enqueue, signal: AbortSignal): Promise<QueueView>
+  enqueue(request: Enqueue, signal: AbortSignal): Promise<readonly QueueView[]>
 
   /** Shows the queue ahead of a ticket that was put: linearizable, one request. */
-  look(ticket: Ticket, keys: {queuePrefix: string; markKey?: string}, signal: AbortSignal): Promise<QueueView>
+  look(ticket: Ticket, keys: QueueKeys, signal: AbortSignal): Promise<QueueView>
 
   /** How many tickets are ahead of this one, and the first of them: for people only, one request. */
   peek(
@@ -80,36 +91,43 @@ export interface LeaseStore {
   ): Promise<{ahead: number; first?: TicketAhead}>
 
   /**
-   * One attempt, hedged with a second member after `hedgeAfterMs`: a keep-alive, then a linearizable read of the ticket.
+   * One attempt, hedged with a second member after `hedgeAfterMs`: a keep-alive, then a linearizable read of all tickets.
    * Not retried.
+   *
+   * @param tickets of one lease
    *
    * @throws RenewalFailed when no evidence came within `attemptMs`
    */
   renew(
-    ticket: Ticket,
+    tickets: readonly [Ticket, ...Ticket[]],
     timing: {attemptMs: number; hedgeAfterMs: number},
     signal: AbortSignal,
   ): Promise<RenewalEvidence>
 
   /**
-   * Puts the mark, and `value` into the ticket, if that is still there; false if it is not. One request.
+   * Puts the marks, and `value` into the tickets, if all of these are still there; false, and nothing is put, if one is not.
+   * One request.
    */
-  declareHold(ticket: Ticket, mark: {markKey: string; value: string}, signal: AbortSignal): Promise<boolean>
+  declareHold(
+    holds: readonly {ticket: Ticket; markKey: string}[],
+    value: string,
+    signal: AbortSignal,
+  ): Promise<boolean>
 
   /**
-   * Removes the ticket and the mark in one transaction; if the ticket is gone already, the mark if it is this ticket's.
-   * `unknown`: the answer to an earlier try was lost, so the ticket may have been removed by it or by somebody else. One
-   * request.
+   * Removes the tickets and their marks in one transaction; where a ticket is gone already, the mark if it is this
+   * ticket's. `gone`: one of them was. `unknown`: the same, but the answer to an earlier try was lost, so that may have
+   * removed it. One request.
    */
-  dequeue(request: Dequeue, signal: AbortSignal): Promise<'removed' | 'gone' | 'unknown'>
+  dequeue(holds: readonly Dequeue[], signal: AbortSignal): Promise<'removed' | 'gone' | 'unknown'>
 
   /**
-   * Removes the mark if the ticket of this lease was what made it, and nobody has rewritten it since: then nobody vanished.
-   * A mark that this lease's ticket found and rewrote speaks of an earlier holder, and stays. One request.
+   * Removes those of the marks that the tickets of this lease made, and nobody has rewritten since: then nobody vanished.
+   * A mark that a ticket of this lease found and rewrote speaks of an earlier holder, and stays. One request.
    */
-  unmark(lease: LeaseId, markKey: string, signal: AbortSignal): Promise<void>
+  unmark(lease: LeaseId, markKeys: readonly string[], signal: AbortSignal): Promise<void>
 
-  /** Ends the lease, and with it whatever ticket hangs on it, also one that is still under way. Repeating is harmless. */
+  /** Ends the lease, and with it whatever tickets hang on it, also one that is still under way. Repeating is harmless. */
   revoke(lease: LeaseId, signal: AbortSignal): Promise<void>
 
   /**

@@ -153,12 +153,14 @@ function lose(cause: LossCause): Step {
 export type Verdict = {is: 'confirmed'} | {is: 'ticketGone'} | {is: 'unproven'; reason: string}
 
 /**
- * Judges an attempt. A deposed etcd leader can answer keep-alives, but cannot answer a linearizable read in its old
- * term: so only an answer whose term is that of the read that followed counts. And only the read may say that the
- * ticket is gone: a TTL of 0 from a leader that has not caught up says nothing yet.
+ * Judges an attempt. A deposed etcd leader can answer keep-alives, but cannot answer a linearizable read in its old term: so
+ * only an answer whose term is that of the read that followed counts. And only the read may say that a ticket is gone: a TTL
+ * of 0 from a leader that has not caught up says nothing yet. To lose one ticket is to lose all.
  */
-export function judge(evidence: RenewalEvidence, ticket: Ticket): Verdict {
-  if (evidence.createRevision !== ticket.createRevision) return {is: 'ticketGone'}
+export function judge(evidence: RenewalEvidence, tickets: readonly Ticket[]): Verdict {
+  const isThere = ({createRevision}: Ticket, index: number): boolean =>
+    evidence.createRevisions[index] === createRevision
+  if (!tickets.every(isThere)) return {is: 'ticketGone'}
   if (evidence.ttlMs <= 0) return {is: 'unproven', reason: 'the member that answered does not know the lease'}
   if (evidence.keepAliveTerm !== evidence.readTerm)
     return {is: 'unproven', reason: 'etcd changed its leader meanwhile'}

@@ -1,7 +1,7 @@
 import type {ILeaseGrantResponse, ITxnRequest, ITxnResponse} from 'etcd3'
 import type {Clock} from '../core/clock.ts'
 import type {LeaseId, Revision} from '../core/identifiers.ts'
-import type {Dequeue, Enqueue, Granted, LeaseStore, RenewalEvidence} from '../core/ports.ts'
+import type {Dequeue, Enqueue, Granted, LeaseStore, QueueKeys, RenewalEvidence} from '../core/ports.ts'
 import type {QueueView} from '../core/queue.ts'
 import type {Ticket, TicketAhead} from '../core/ticket.ts'
 import {CallPolicy} from './callPolicy.ts'
@@ -47,16 +47,17 @@ export class EtcdStore implements LeaseStore {
     )
   }
 
-  async enqueue(request: Enqueue, signal: AbortSignal): Promise<QueueView> {
-    const view = requests.enqueueView(request, await this.#txn(requests.enqueueRequest(request), signal))
-    return 'repeated' in view ? this.look(view.repeated, request, signal) : view
+  async enqueue(request: Enqueue, signal: AbortSignal): Promise<readonly QueueView[]> {
+    const answer = await this.#txn(requests.enqueueRequest(request), signal)
+    const seen = requests.enqueueViews(request, answer)
+    if ('views' in seen) return seen.views
+    const {queues} = request
+    return Promise.all(
+      seen.repeated.map((ticket, index) => this.look(ticket, queues[index] ?? queues[0], signal)),
+    )
   }
 
-  async look(
-    ticket: Ticket,
-    keys: {queuePrefix: string; markKey?: string},
-    signal: AbortSignal,
-  ): Promise<QueueView> {
+  async look(ticket: Ticket, keys: QueueKeys, signal: AbortSignal): Promise<QueueView> {
     return requests.lookView(ticket, await this.#txn(requests.lookRequest(ticket, keys), signal))
   }
 
@@ -69,31 +70,31 @@ export class EtcdStore implements LeaseStore {
   }
 
   renew(
-    ticket: Ticket,
+    tickets: readonly [Ticket, ...Ticket[]],
     timing: {attemptMs: number; hedgeAfterMs: number},
     signal: AbortSignal,
   ): Promise<RenewalEvidence> {
-    return hedgedRenewal(ticket, timing, {policy: this.#policy, clock: this.#clock}, signal)
+    return hedgedRenewal(tickets, timing, {policy: this.#policy, clock: this.#clock}, signal)
   }
 
   async declareHold(
-    ticket: Ticket,
-    mark: {markKey: string; value: string},
+    holds: readonly {ticket: Ticket; markKey: string}[],
+    value: string,
     signal: AbortSignal,
   ): Promise<boolean> {
-    return (await this.#txn(requests.declareHoldRequest(ticket, mark), signal)).succeeded
+    return (await this.#txn(requests.declareHoldRequest(holds, value), signal)).succeeded
   }
 
-  dequeue(request: Dequeue, signal: AbortSignal): Promise<'removed' | 'gone' | 'unknown'> {
+  dequeue(holds: readonly Dequeue[], signal: AbortSignal): Promise<'removed' | 'gone' | 'unknown'> {
     return this.#policy.call(signal, async ({member, signal: limited, repeated}) => {
-      const answer = await member.unary<ITxnResponse>('KV', 'txn', requests.dequeueRequest(request), limited)
-      if (answer.succeeded) return 'removed'
+      const answer = await member.unary<ITxnResponse>('KV', 'txn', requests.dequeueRequest(holds), limited)
+      if (requests.allRemoved(answer)) return 'removed'
       return repeated ? 'unknown' : 'gone'
     })
   }
 
-  async unmark(lease: LeaseId, markKey: string, signal: AbortSignal): Promise<void> {
-    await this.#txn(requests.unmarkRequest(lease, markKey), signal)
+  async unmark(lease: LeaseId, markKeys: readonly string[], signal: AbortSignal): Promise<void> {
+    await this.#txn(requests.unmarkRequest(lease, markKeys), signal)
   }
 
   async revoke(lease: LeaseId, signal: AbortSignal): Promise<void> {

@@ -1,4 +1,4 @@
-import type {ILeaseKeepAliveResponse, IRangeResponse} from 'etcd3'
+import type {ILeaseKeepAliveResponse, ITxnResponse} from 'etcd3'
 import type {Clock} from '../core/clock.ts'
 import {type RenewalEvidence, RenewalFailed} from '../core/ports.ts'
 import {underSignals} from '../core/signals.ts'
@@ -6,7 +6,10 @@ import type {Ticket} from '../core/ticket.ts'
 import type {CallPolicy} from './callPolicy.ts'
 import {describeFailure} from './failure.ts'
 import type {Member} from './member.ts'
-import {ticketRequest} from './requests.ts'
+import {createRevisions, ticketsRequest} from './requests.ts'
+
+/** All of one lease. */
+type Tickets = readonly [Ticket, ...Ticket[]]
 
 /**
  * One attempt at a renewal: asks the preferred member, and a second one as well if the first has failed or has not
@@ -15,7 +18,7 @@ import {ticketRequest} from './requests.ts'
  * @throws RenewalFailed when no evidence came within `attemptMs`
  */
 export async function hedgedRenewal(
-  ticket: Ticket,
+  tickets: Tickets,
   {attemptMs, hedgeAfterMs}: {attemptMs: number; hedgeAfterMs: number},
   {policy, clock}: {policy: CallPolicy; clock: Clock},
   signal: AbortSignal,
@@ -26,7 +29,7 @@ export async function hedgedRenewal(
   return underSignals([signal, over.signal], async (signals) => {
     const ask = (member: Member): Promise<{member: Member; evidence: RenewalEvidence}> =>
       policy
-        .attempt(member, byMs, signals, (limited) => renewOnce(member, ticket, clock, limited))
+        .attempt(member, byMs, signals, (limited) => renewOnce(member, tickets, clock, limited))
         .then((evidence) => ({member, evidence}))
         .catch((error: unknown) => {
           if (!signals.aborted) reason = describeFailure(policy.noteFailure(error, member))
@@ -67,7 +70,7 @@ async function unlessAnswered(
 /** The keep-alive on a stream of its own, so that no answer can be taken for that of another request; then the read. */
 async function renewOnce(
   member: Member,
-  ticket: Ticket,
+  tickets: Tickets,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<RenewalEvidence> {
@@ -77,14 +80,13 @@ async function renewOnce(
     alive = answer
     return true
   }
-  await member.stream('Lease', 'leaseKeepAlive', {ID: ticket.lease.toString()}, keep, signal)
-  const seen = await member.unary<IRangeResponse>('KV', 'range', ticketRequest(ticket), signal)
-  const createRevision = seen.kvs[0]?.create_revision
+  await member.stream('Lease', 'leaseKeepAlive', {ID: tickets[0].lease.toString()}, keep, signal)
+  const seen = await member.unary<ITxnResponse>('KV', 'txn', ticketsRequest(tickets), signal)
   return {
     sentAtMs,
     ttlMs: Number(alive?.TTL ?? 0) * 1000,
     keepAliveTerm: BigInt(alive?.header.raft_term ?? 0),
     readTerm: BigInt(seen.header.raft_term),
-    ...(createRevision !== undefined && {createRevision: BigInt(createRevision)}),
+    createRevisions: createRevisions(seen),
   }
 }

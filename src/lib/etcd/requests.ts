@@ -8,7 +8,7 @@ import type {
   ITxnResponse,
 } from 'etcd3'
 import {type LeaseId, type Revision, leaseHex} from '../core/identifiers.ts'
-import {type Dequeue, type Enqueue} from '../core/ports.ts'
+import type {Dequeue, Enqueue, QueueKeys} from '../core/ports.ts'
 import type {QueueView} from '../core/queue.ts'
 import {type Ticket, type TicketAhead, decodeHolder, markValue} from '../core/ticket.ts'
 
@@ -43,6 +43,13 @@ const isMissing = (key: string): ICompare => ({
 /** True only if there is no key with the prefix: etcd compares every key of the range, and a missing one as revision 0. */
 const isEmpty = (prefix: string): ICompare => ({...isMissing(prefix), range_end: prefixEnd(prefix)})
 
+const hasValue = (key: string, value: string): ICompare => ({
+  key: bytes(key),
+  target: 'Value',
+  result: 'Equal',
+  value: bytes(value),
+})
+
 const read = (key: string): IRangeRequest => ({key: bytes(key)})
 
 /** `Descend` and a bound give the ticket just ahead of ours, `Ascend` without one the first of all. */
@@ -63,47 +70,71 @@ const put = (key: string, value: string, lease?: LeaseId): IRequestOp => ({
 
 const remove = (key: string): IRequestOp => ({request_delete_range: {key: bytes(key)}})
 
+/** Go's layout. */
+const ticketKey = ({queuePrefix}: QueueKeys, lease: LeaseId): string => queuePrefix + leaseHex(lease)
+
 const optional = <Item>(key: string | undefined, make: (key: string) => Item): Item[] =>
   key === undefined ? [] : [make(key)]
 
 /**
- * Puts a ticket. Nobody in the queue: the mark goes with it, and the answer tells whether one was there. Somebody in it:
- * a waiter lines up, unless an earlier try of this request already did.
+ * Puts tickets. Nobody in any queue: into each, the mark with it, and the answer tells whether one was there. Somebody in one:
+ * a waiter lines up in the first, unless an earlier try of this request already put its ticket.
  */
-export function enqueueRequest({queuePrefix, lease, value, markKey, onlyIfNobody}: Enqueue): ITxnRequest {
-  const key = queuePrefix + leaseHex(lease)
+export function enqueueRequest({queues, lease, value, onlyIfNobody}: Enqueue): ITxnRequest {
+  const [first] = queues
+  const key = ticketKey(first, lease)
   const lineUp: IRequestOp = {request_txn: {compare: [isMissing(key)], success: [put(key, value, lease)]}}
+  const owns = queues.map((queue) => range(read(ticketKey(queue, lease))))
   return {
-    compare: [isEmpty(queuePrefix)],
+    compare: queues.map(({queuePrefix}) => isEmpty(queuePrefix)),
     success: [
-      put(key, value, lease),
-      ...optional(markKey, (mark) => put(mark, markValue(lease))),
-      range(read(key)),
-      ...optional(markKey, (mark) => range(read(mark))),
+      ...queues.flatMap((queue) => [
+        put(ticketKey(queue, lease), value, lease),
+        ...optional(queue.markKey, (mark) => put(mark, markValue(lease))),
+      ]),
+      ...owns,
+      ...queues.flatMap(({markKey}) => optional(markKey, (mark) => range(read(mark)))),
     ],
-    failure: [
-      ...(onlyIfNobody ? [] : [lineUp]),
-      range(read(key)),
-      range(onlyIfNobody ? oneOf(queuePrefix, 'Ascend') : {...oneOf(queuePrefix, 'Descend'), limit: 2}),
-      ...optional(markKey, (mark) => range(read(mark))),
-    ],
+    failure: onlyIfNobody
+      ? [...owns, ...queues.map(({queuePrefix}) => range(oneOf(queuePrefix, 'Ascend')))]
+      : [
+          lineUp,
+          ...owns,
+          range({...oneOf(first.queuePrefix, 'Descend'), limit: 2}),
+          ...optional(first.markKey, (mark) => range(read(mark))),
+        ],
   }
 }
 
-/** What the answer to `enqueueRequest` shows; undefined if a ticket of an earlier try was found, so that we must look. */
-export function enqueueView(request: Enqueue, answer: ITxnResponse): QueueView | {repeated: Ticket} {
+/** What the answer to `enqueueRequest` shows; or the tickets of an earlier try that were found, so that we must look. */
+export function enqueueViews(
+  {queues, lease, onlyIfNobody}: Enqueue,
+  answer: ITxnResponse,
+): {views: QueueView[]} | {repeated: Ticket[]} {
   const ranges = rangesOf(answer)
-  const own = ticketOf(ranges[0]?.kvs[0], request.lease)
   const revision = BigInt(answer.header.revision)
-  if (answer.succeeded) return {...(own && {own}), ...markOf(ranges[1]), revision}
-  const others = (ranges[1]?.kvs ?? []).map(aheadOf).filter((other) => other.key !== own?.key)
+  const owns = ranges.splice(0, queues.length).map((own) => ticketOf(own.kvs[0], lease))
+  if (answer.succeeded) {
+    const view = ({markKey}: QueueKeys, own: Ticket | undefined): QueueView => ({
+      ...(own && {own}),
+      ...(markKey !== undefined && markOf(ranges.shift())),
+      revision,
+    })
+    return {views: queues.map((queue, index) => view(queue, owns[index]))}
+  }
   const lineUp = answer.responses.find((response) => response.response_txn)?.response_txn
-  if (own !== undefined && lineUp?.succeeded !== true) return {repeated: own}
-  return {...(own && {own}), ...(others[0] && {ahead: others[0]}), ...markOf(ranges[2]), revision}
+  const [own] = owns
+  if (lineUp?.succeeded !== true && own !== undefined)
+    return {repeated: owns.filter((one) => one !== undefined)}
+  const others = ranges.flatMap(({kvs}) => kvs).map(aheadOf)
+  if (onlyIfNobody) return {views: [{...(others[0] && {ahead: others[0]}), revision}]}
+  const [last, mark] = ranges
+  const ahead = last?.kvs.map(aheadOf).find(({key}) => key !== own?.key)
+  return {views: [{...(own && {own}), ...(ahead && {ahead}), ...markOf(mark), revision}]}
 }
 
 /** Reads the own ticket, the one just ahead of it, and the mark, in one linearizable view. */
-export function lookRequest(ticket: Ticket, keys: {queuePrefix: string; markKey?: string}): ITxnRequest {
+export function lookRequest(ticket: Ticket, keys: QueueKeys): ITxnRequest {
   return {
     success: [
       range(read(ticket.key)),
@@ -139,47 +170,64 @@ export function peekView(answer: ITxnResponse): {ahead: number; first?: TicketAh
   return {ahead: keys?.kvs.length ?? 0, ...(kv && {first: aheadOf(kv)})}
 }
 
-/** Puts the mark, and a new value into the ticket, if that is still there. */
+/** Puts the marks, and a new value into the tickets, if these are still there. */
 export function declareHoldRequest(
-  ticket: Ticket,
-  {markKey, value}: {markKey: string; value: string},
+  holds: readonly {ticket: Ticket; markKey: string}[],
+  value: string,
 ): ITxnRequest {
   return {
-    compare: [isThere(ticket)],
-    success: [put(markKey, markValue(ticket.lease)), put(ticket.key, value, ticket.lease)],
+    compare: holds.map(({ticket}) => isThere(ticket)),
+    success: holds.flatMap(({ticket: {key, lease}, markKey}) => [
+      put(markKey, markValue(lease)),
+      put(key, value, lease),
+    ]),
   }
 }
 
-/** Removes ticket and mark; or only the mark, if the ticket is gone and the mark still speaks of it. */
-export function dequeueRequest({ticket, markKey}: Dequeue): ITxnRequest {
-  const removeOwnMark = (mark: string): IRequestOp => ({
-    request_txn: {
-      compare: [{key: bytes(mark), target: 'Value', result: 'Equal', value: bytes(markValue(ticket.lease))}],
-      success: [remove(mark)],
-    },
+/** Removes each ticket and its mark; or only the mark, if the ticket is gone and the mark still speaks of it. */
+export function dequeueRequest(holds: readonly Dequeue[]): ITxnRequest {
+  const removeOwnMark = (mark: string, {lease}: Ticket): IRequestOp => ({
+    request_txn: {compare: [hasValue(mark, markValue(lease))], success: [remove(mark)]},
   })
   return {
-    compare: [isThere(ticket)],
-    success: [remove(ticket.key), ...optional(markKey, remove)],
-    failure: optional(markKey, removeOwnMark),
+    success: holds.map(({ticket, markKey}) => ({
+      request_txn: {
+        compare: [isThere(ticket)],
+        success: [remove(ticket.key), ...optional(markKey, remove)],
+        failure: optional(markKey, (mark) => removeOwnMark(mark, ticket)),
+      },
+    })),
   }
 }
 
-/** Removes a mark that this lease's ticket made: `version` counts how often a key was put since it was created. */
-export function unmarkRequest(lease: LeaseId, markKey: string): ITxnRequest {
-  const key = bytes(markKey)
+/** Whether the answer to `dequeueRequest` says that every ticket was there. */
+export function allRemoved({responses}: ITxnResponse): boolean {
+  return responses.every(({response_txn}) => response_txn?.succeeded === true)
+}
+
+/** Removes the marks that this lease's tickets made: `version` counts how often a key was put since it was created. */
+export function unmarkRequest(lease: LeaseId, markKeys: readonly string[]): ITxnRequest {
   return {
-    compare: [
-      {key, target: 'Value', result: 'Equal', value: bytes(markValue(lease))},
-      {key, target: 'Version', result: 'Equal', version: 1},
-    ],
-    success: [remove(markKey)],
+    success: markKeys.map((mark) => ({
+      request_txn: {
+        compare: [
+          hasValue(mark, markValue(lease)),
+          {key: bytes(mark), target: 'Version', result: 'Equal', version: 1},
+        ],
+        success: [remove(mark)],
+      },
+    })),
   }
 }
 
-/** A linearizable read of one ticket. */
-export function ticketRequest(ticket: Ticket): IRangeRequest {
-  return read(ticket.key)
+/** A linearizable read of tickets. */
+export function ticketsRequest(tickets: readonly Ticket[]): ITxnRequest {
+  return {success: tickets.map(({key}) => range(read(key)))}
+}
+
+/** The create revisions that the answer to `ticketsRequest` shows. */
+export function createRevisions(answer: ITxnResponse): (Revision | undefined)[] {
+  return rangesOf(answer).map(({kvs: [kv]}) => (kv === undefined ? undefined : BigInt(kv.create_revision)))
 }
 
 function rangesOf(answer: ITxnResponse): IRangeResponse[] {

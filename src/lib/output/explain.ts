@@ -18,7 +18,7 @@ export interface Plan {
 }
 
 /** The timeline with numbers, and what would be contacted, as text of several lines. Contacts nobody. */
-export function explain({request: {keys}, timeline, command, containment, settings}: Plan): string {
+export function explain({request: {locks}, timeline, command, containment, settings}: Plan): string {
   const {lockDelayMs} = timeline
   const rows: [number, string][] = [
     [0, 'a renewal is sent; etcd confirms it (the clock below starts when it was sent)'],
@@ -43,9 +43,11 @@ export function explain({request: {keys}, timeline, command, containment, settin
   rows.sort(([oneMs], [otherMs]) => oneMs - otherMs)
   const width = Math.max(...rows.map(([atMs]) => seconds(atMs).length))
   return [
-    `lock      ${keys.name}`,
-    `queue     ${keys.queuePrefix}`,
-    `mark      ${keys.markKey ?? 'none, for a raw key'}`,
+    ...locks.flatMap(({name, queuePrefix, markKey}) => [
+      `lock      ${name}`,
+      `queue     ${queuePrefix}`,
+      `mark      ${markKey ?? 'none, for a raw key'}`,
+    ]),
     `command   ${command.map((word) => JSON.stringify(word)).join(' ')}`,
     `lease     ${seconds(timeline.ttlMs)}, if etcd grants what is asked for`,
     `contains  ${containment}`,

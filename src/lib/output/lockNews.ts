@@ -10,20 +10,20 @@ export function speakNews(speaker: Speaker, news: LockNews): void {
         `etcd raised the TTL from ${seconds(news.askedMs)} to ${seconds(news.grantedMs)}; ask for that much to silence this`,
       )
     case 'waiting':
-      return speaker.detail('somebody holds the lock; waiting')
+      return speaker.detail(`somebody holds ${news.name}; waiting`)
     case 'requeued':
       return speaker.warn('our lease ended while we waited; queued again, at the end')
     case 'settling':
       return speaker.detail(`the last holder vanished; waiting ${seconds(news.ms)} for its job to be gone`)
     case 'acquired':
-      return speaker.detail(`acquired, fencing token ${news.fence}`)
+      return speaker.detail(`acquired, fencing token ${news.fences.join(', ')}`)
     case 'jeopardy':
       return speaker.warn(
         `renewals fail (${news.reason}); the job is told to end in ${seconds(news.termInMs)} unless etcd answers`,
       )
     case 'unwatched':
       return speaker.warn(
-        `the own ticket cannot be watched (${news.reason}); check the role that etcd gives us`,
+        `an own ticket cannot be watched (${news.reason}); check the role that etcd gives us`,
       )
     case 'recovered':
       return speaker.warn('etcd confirmed the lease again; the job goes on')

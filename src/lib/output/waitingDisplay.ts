@@ -2,6 +2,13 @@ import {type TicketAhead, describeHolder} from '../core/ticket.ts'
 import {printable} from './escape.ts'
 import {colourWanted} from './stderr.ts'
 
+/** Where we stand: the lock's name, how many are ahead, and the first of them. */
+interface Queue {
+  name: string
+  ahead?: number
+  first?: TicketAhead
+}
+
 interface Spinner {
   text: string
   start(): Spinner
@@ -13,18 +20,13 @@ interface Spinner {
  * only when somebody has to wait.
  */
 export class WaitingDisplay {
-  readonly #name: string
   #spinner: Spinner | undefined
   /** What to show; undefined when there is nothing to show, also if `ora` is still being loaded. */
   #text: string | undefined
 
-  constructor(name: string) {
-    this.#name = name
-  }
-
   /** Shows the queue as it is now. */
-  show(queue: {ahead?: number; first?: TicketAhead}): void {
-    this.#text = printable(describeQueue(this.#name, queue))
+  show(queue: Queue): void {
+    this.#text = printable(describeQueue(queue))
     if (this.#spinner === undefined) void this.#start()
     else this.#spinner.text = this.#text
   }
@@ -60,10 +62,7 @@ export class WaitingDisplay {
 }
 
 /** For example `nightly: waiting for anna@db1 (pid 4711) since 2026-03-01T02:00:00.000Z, 2 more ahead of us`. */
-export function describeQueue(
-  name: string,
-  {ahead = 0, first}: {ahead?: number; first?: TicketAhead},
-): string {
+export function describeQueue({name, ahead = 0, first}: Queue): string {
   const holder = first === undefined ? 'the holder' : describeHolder(first)
   const more = ahead > 1 ? `, ${ahead - 1} more ahead of us` : ''
   return `${name}: waiting for ${holder}${more}`

@@ -240,7 +240,8 @@ describe('what is left to do at etcd', () => {
       lease: 0x7fffffffffffffffn as LeaseId,
       createRevision: 1n << 62n,
     }
-    const ending = {ticket, ...(markKey && {markKey})}
+    const other = {...ticket, key: 'leash/lock/z/1f', createRevision: 7n}
+    const ending = [{ticket, ...(markKey && {markKey})}, {ticket: other}] as const
     const word = encodeEnding(ending)
     expect(word).toMatch(/^[\w-]+$/)
     expect(decodeEnding(word)).toEqual(ending)
@@ -251,7 +252,7 @@ describe('what is left to do at etcd', () => {
     'x',
     'bnVsbA',
     'W10',
-    encodeEnding({ticket: {key: '', lease: 1n as LeaseId, createRevision: 1n}}),
+    encodeEnding([{ticket: {key: '', lease: 1n as LeaseId, createRevision: 1n}}]),
   ])('is nothing but that: %j', (word) => {
     expect(() => decodeEnding(word)).toThrow(expect.objectContaining({code: 'usage'}) as Error)
   })

@@ -9,7 +9,7 @@ import type {LeftoverPolicy} from '../../../src/lib/child/supervision.ts'
 import {Clock, type TimeSource} from '../../../src/lib/core/clock.ts'
 import type {HeldLock} from '../../../src/lib/core/heldLock.ts'
 import type {LeaseId} from '../../../src/lib/core/identifiers.ts'
-import {acquire} from '../../../src/lib/core/lock.ts'
+import {type LockRequest, acquire} from '../../../src/lib/core/lock.ts'
 import {lockKeys} from '../../../src/lib/core/lockName.ts'
 import {type Terms, timeline} from '../../../src/lib/core/timeline.ts'
 import {FakeStore} from '../../support/fakeStore.ts'
@@ -61,11 +61,11 @@ export class BentTime implements TimeSource {
   }
 }
 
-export const lockRequest = (ttlMs: number, terms: Terms) => ({
-  keys: lockKeys('leash/', 'nightly'),
+export const lockRequest = (ttlMs: number, terms: Terms): LockRequest => ({
+  locks: [lockKeys('leash/', 'nightly')],
   ttlMs,
   terms,
-  wait: {kind: 'none' as const},
+  wait: {kind: 'none'},
   connectTimeoutMs: 10_000,
   holder: {host: 'h', user: 'u', pid: 1},
 })

@@ -84,7 +84,7 @@ describe.each(tiers)('a job that is held %s', (_, options) => {
     const {end} = supervise(stage)
     await stage.says(/runs/)
     stage.lock.childStarted()
-    stage.store.etcd.remove(stage.lock.ticket.key)
+    stage.store.etcd.remove(stage.lock.places[0].ticket.key)
     expect(await end).toMatchObject({child: {signal: 'SIGKILL'}, cause: {kind: 'ticketGone'}})
     expect(stage.notes).toBe('runs\n')
   })
@@ -132,7 +132,7 @@ describe('nothing is started', () => {
     test('when the lease was lost, and then the ticket was seen gone: there is no grace', async () => {
       await using stage = await ignoringTerm()
       stage.skipTo('TERM')
-      stage.store.etcd.remove(stage.lock.ticket.key)
+      stage.store.etcd.remove(stage.lock.places[0].ticket.key)
       stage.lock.childStarted()
       await until('the ticket to be missed', () => stage.lock.gone.aborted, soon)
       const end = await within('the kill', supervise(stage).end, soon)
@@ -143,7 +143,7 @@ describe('nothing is started', () => {
 
   test('when the ticket was seen gone just before', async () => {
     const [end, notes] = await start(async ({store, lock}) => {
-      store.etcd.remove(lock.ticket.key)
+      store.etcd.remove(lock.places[0].ticket.key)
       lock.childStarted()
       await until('the ticket to be missed', () => lock.gone.aborted, soon)
     })

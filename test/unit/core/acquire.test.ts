@@ -1,5 +1,15 @@
 import {describe, expect, test} from 'vitest'
-import {World, forever, line, markKey, notAtAll, queuePrefix, rawKeys, watch} from './world.fixture.ts'
+import {
+  World,
+  forever,
+  line,
+  markKey,
+  notAtAll,
+  queuePrefix,
+  rawKeys,
+  watch,
+  fenceOf,
+} from './world.fixture.ts'
 
 describe('an uncontended lock', () => {
   test.each([
@@ -10,7 +20,7 @@ describe('an uncontended lock', () => {
     const us = world.client()
     const lock = await us.held({wait})
     expect(us.store.arrived).toEqual(['grant', 'enqueue'])
-    expect(world.queue).toMatchObject([{key: lock.ticket.key}])
+    expect(world.queue).toMatchObject([{key: lock.places[0].ticket.key}])
     expect(world.mark).toBeDefined()
     expect(us.told).toEqual(['acquired'])
     expect(world.clock.elapsedMs()).toBe(0)
@@ -19,9 +29,9 @@ describe('an uncontended lock', () => {
   test('has the create revision of its ticket for its fencing token, which rises from holder to holder', async () => {
     const world = new World()
     const first = await world.client().held()
-    expect(first.fence).toBe(world.queue[0]?.createRevision)
+    expect(fenceOf(first)).toBe(world.queue[0]?.createRevision)
     await first.release(true)
-    expect((await world.client().held()).fence).toBeGreaterThan(first.fence)
+    expect(fenceOf(await world.client().held())).toBeGreaterThan(fenceOf(first))
   })
 
   test('says in its ticket who holds it, and since when', async () => {
@@ -33,14 +43,14 @@ describe('an uncontended lock', () => {
 
   test('with a raw key leaves nothing but its ticket', async () => {
     const world = new World()
-    await world.client().held({keys: rawKeys})
+    await world.client().held({locks: [rawKeys]})
     expect(world.etcd.under('')).toMatchObject([{key: expect.stringMatching(/^services\/api\//) as string}])
   })
 
   test('asks for TTL and lock-delay, and keeps its own time by the TTL alone', async () => {
     const world = new World()
     const lock = await world.client().held({terms: {lockDelayMs: 15_000}})
-    expect(world.etcd.ttlOf(lock.ticket.lease)).toBe(45_000)
+    expect(world.etcd.ttlOf(lock.lease)).toBe(45_000)
     expect(lock.graceMs).toBe(line.graceMs)
   })
 
@@ -67,10 +77,10 @@ describe('a lock that somebody holds', () => {
     const us = world.client()
     expect(await world.time.passing(us.acquire({wait: notAtAll}))).toMatchObject({
       is: 'contended',
-      ahead: {key: lock.ticket.key, holder: {host: 'h'}},
+      ahead: {key: lock.places[0].ticket.key, holder: {host: 'h'}},
     })
     expect(us.store.arrived).toEqual(['grant', 'enqueue', 'revoke'])
-    expect(world.etcd.leases).toEqual([lock.ticket.lease])
+    expect(world.etcd.leases).toEqual([lock.lease])
     expect(world.queue).toHaveLength(1)
     expect(us.told).toEqual([])
   })
@@ -232,7 +242,7 @@ describe('a predecessor that vanished', () => {
     const us = world.client()
     const acquiring = watch(us.acquire())
     await world.time.advance(1000)
-    world.etcd.revoke(vanishing.ticket.lease)
+    world.etcd.revoke(vanishing.lease)
     await world.time.advance(499)
     expect(acquiring.pending).toBe(true)
     await world.time.advance(1)
@@ -279,7 +289,7 @@ describe('a predecessor that vanished', () => {
     const world = new World()
     world.etcd.put({key: markKey, value: 'old'})
     const us = world.client()
-    await us.held({keys: rawKeys})
+    await us.held({locks: [rawKeys]})
     expect(us.told).toEqual(['acquired'])
   })
 })

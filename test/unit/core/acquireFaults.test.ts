@@ -79,7 +79,7 @@ describe('a waiter whose ticket is gone', () => {
     const acquiring = watch(us.acquire())
     await world.time.advance(1000)
     const [, own] = world.queue
-    world.etcd.remove(lock.ticket.key, own?.key ?? '', markKey)
+    world.etcd.remove(lock.places[0].ticket.key, own?.key ?? '', markKey)
     await world.time.advance(0)
     expect(acquiring.value).toMatchObject({is: 'held'})
     expect(us.told).toEqual(['waiting', 'requeued', 'acquired'])
@@ -171,7 +171,7 @@ describe('a lost answer', () => {
     const us = world.client()
     us.store.loseAnswer('enqueue')
     const lock = await us.held({wait})
-    expect(world.queue).toMatchObject([{key: lock.ticket.key}])
+    expect(world.queue).toMatchObject([{key: lock.places[0].ticket.key}])
     expect(us.told).toEqual(['acquired'])
   })
 

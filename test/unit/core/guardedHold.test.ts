@@ -74,7 +74,7 @@ describe('the moment at which the guard ends the tree', () => {
     const lock = await world.client().held()
     lock.childStarted()
     await world.time.advance(1000)
-    world.etcd.remove(lock.ticket.key)
+    world.etcd.remove(lock.places[0].ticket.key)
     await world.time.advance(0)
     expect(lock.lost.reason).toEqual({kind: 'ticketGone'})
     expect(lock.guardAtMs).toBe(line.guardAfterMs)
@@ -108,12 +108,12 @@ describe('what a clean end needs', () => {
   test('is ticket and mark', async () => {
     const world = new World()
     const lock = await world.client().held()
-    expect(lock.ending).toEqual({ticket: lock.ticket, markKey})
+    expect(lock.ending).toEqual([{ticket: lock.places[0].ticket, markKey}])
   })
 
   test('is the ticket alone for a raw key', async () => {
-    const lock = await new World().client().held({keys: rawKeys})
-    expect(lock.ending).toEqual({ticket: lock.ticket})
+    const lock = await new World().client().held({locks: [rawKeys]})
+    expect(lock.ending).toEqual([{ticket: lock.places[0].ticket}])
   })
 
   test('is nothing if a lock-delay is to keep others out', async () => {
@@ -141,7 +141,7 @@ describe('a clean end in the place of a leash that died', () => {
   test('after the ticket is gone says so, and takes the mark away', async () => {
     const world = new World()
     const lock = await world.client().held()
-    world.etcd.remove(lock.ticket.key)
+    world.etcd.remove(lock.places[0].ticket.key)
     const {ending} = lock
     if (ending === undefined) throw new Error('nothing to end')
     expect(await endHold(world.client().store, world.clock, ending)).toBe('gone')

@@ -49,7 +49,7 @@ describe('a clean release', () => {
   test('of a ticket that somebody had removed says gone, and removes the mark', async () => {
     const world = new World()
     const lock = await world.client().held()
-    world.etcd.remove(lock.ticket.key)
+    world.etcd.remove(lock.places[0].ticket.key)
     expect(await lock.release(true)).toBe('gone')
     expect(world.mark).toBeUndefined()
   })
@@ -118,7 +118,7 @@ describe('the mark', () => {
   test('of a newcomer stands from its ticket on', async () => {
     const world = new World()
     const lock = await world.client().held()
-    expect(world.mark?.createRevision).toBe(lock.ticket.createRevision)
+    expect(world.mark?.createRevision).toBe(lock.places[0].ticket.createRevision)
   })
 
   test('of a waiter is put after its child has started, not before', async () => {
@@ -146,7 +146,7 @@ describe('the mark', () => {
     await world.time.advance(0)
     if (acquiring.value?.is !== 'held') throw new Error('not held')
     const {lock} = acquiring.value
-    world.etcd.remove(lock.ticket.key)
+    world.etcd.remove(lock.places[0].ticket.key)
     lock.childStarted()
     await world.time.advance(0)
     expect(lock.gone.aborted).toBe(true)
@@ -156,7 +156,7 @@ describe('the mark', () => {
     const world = new World()
     world.etcd.put({key: `${rawKeys.queuePrefix}foreign`, value: ''})
     const us = world.client()
-    const acquiring = watch(us.acquire({keys: rawKeys}))
+    const acquiring = watch(us.acquire({locks: [rawKeys]}))
     await world.time.advance(0)
     world.etcd.remove(`${rawKeys.queuePrefix}foreign`)
     await world.time.advance(0)
@@ -186,7 +186,7 @@ describe('the own ticket', () => {
     const lock = await world.client().held()
     lock.childStarted()
     await world.time.advance(1000)
-    world.etcd.remove(lock.ticket.key)
+    world.etcd.remove(lock.places[0].ticket.key)
     await world.time.advance(0)
     expect(lock.gone.aborted).toBe(true)
     expect(lock.lost.reason).toEqual({kind: 'ticketGone'})
@@ -195,7 +195,7 @@ describe('the own ticket', () => {
   test("deleted before the watch stands: gone when it does, for it begins at the ticket's own revision", async () => {
     const world = new World()
     const lock = await world.client().held()
-    world.etcd.remove(lock.ticket.key)
+    world.etcd.remove(lock.places[0].ticket.key)
     lock.childStarted()
     await world.time.advance(100)
     expect(lock.gone.aborted).toBe(true)
@@ -212,7 +212,7 @@ describe('the own ticket', () => {
     await world.time.advance(100)
     expect(us.store.arrived.slice(-3)).toEqual(['deletion', 'look', 'deletion'])
     expect(lock.gone.aborted).toBe(false)
-    world.etcd.remove(lock.ticket.key)
+    world.etcd.remove(lock.places[0].ticket.key)
     await world.time.advance(0)
     expect(lock.gone.aborted).toBe(true)
   })
@@ -220,7 +220,7 @@ describe('the own ticket', () => {
   test('is looked at again when a compaction swallowed its deletion: gone', async () => {
     const world = new World()
     const lock = await world.client().held()
-    world.etcd.remove(lock.ticket.key)
+    world.etcd.remove(lock.places[0].ticket.key)
     world.etcd.put({key: 'other', value: '1'})
     world.etcd.compact()
     lock.childStarted()

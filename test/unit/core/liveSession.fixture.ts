@@ -1,6 +1,7 @@
 import {Clock} from '../../../src/lib/core/clock.ts'
 import type {LeaseId} from '../../../src/lib/core/identifiers.ts'
 import {LiveSession, type SessionNews} from '../../../src/lib/core/liveSession.ts'
+import type {Enqueue} from '../../../src/lib/core/ports.ts'
 import type {Ticket} from '../../../src/lib/core/ticket.ts'
 import {type Terms, timeline} from '../../../src/lib/core/timeline.ts'
 import {FakeClock} from '../../support/fakeClock.ts'
@@ -35,8 +36,8 @@ export async function keepSession(): Promise<Kept> {
   const {signal} = new AbortController()
   const lease = 0xabcn as LeaseId
   const {ttlMs, sentAtMs} = await store.grant(lease, 30, signal)
-  const request = {queuePrefix: 'q/', lease, value: '', onlyIfNobody: true}
-  const {own: ticket} = await store.enqueue(request, signal)
+  const request: Enqueue = {queues: [{queuePrefix: 'q/'}], lease, value: '', onlyIfNobody: true}
+  const ticket = (await store.enqueue(request, signal))[0]?.own
   if (ticket === undefined) throw new Error('no ticket')
   const news: SessionNews[] = []
   const tell = (one: SessionNews): number => news.push(one)

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import {expect, test} from 'vitest'
 import type {HeldLock} from '../../../src/lib/core/heldLock.ts'
 import type {LossCause} from '../../../src/lib/core/session.ts'
-import {type Client, World, notAtAll} from './world.fixture.ts'
+import {type Client, World, notAtAll, fenceOf} from './world.fixture.ts'
 
 const foreignKey = 'leash/lock/nightly/foreign'
 
@@ -118,14 +118,14 @@ class Model {
   #actOn(what: 'end' | 'revoked' | 'giveUp' | 'cutOff', actor: Actor | undefined): void {
     if (actor === undefined) return
     const {store} = actor.client
-    const key = actor.lock?.ticket.key
+    const key = actor.lock?.places[0].ticket.key
     const isGone = key !== undefined && this.world.etcd.get(key) === undefined
     if (what === 'giveUp' && actor.waits) actor.client.interrupt('enough')
     if (what === 'end' && actor.runs) actor.end()
     // That a ticket was taken away and the holder cannot hear of it, both at once, is beyond any lease.
     if (what === 'cutOff' && !(actor.runs && isGone)) store.unreachable = 'silent'
     if (what === 'revoked' && actor.runs && store.unreachable === undefined)
-      this.world.etcd.revoke(actor.lock?.ticket.lease ?? 0n)
+      this.world.etcd.revoke(actor.lock?.lease ?? 0n)
   }
 }
 
@@ -141,7 +141,7 @@ test('no two children run at once, whoever comes, goes, gives up, loses its leas
         const next = ran[index + 1]
         if (next?.lock === undefined || actor.lock === undefined) return
         expect(next.fromMs).toBeGreaterThanOrEqual(actor.toMs)
-        expect(next.lock.fence).toBeGreaterThan(actor.lock.fence)
+        expect(fenceOf(next.lock)).toBeGreaterThan(fenceOf(actor.lock))
       })
     }),
     {numRuns: 300},

@@ -139,36 +139,46 @@ describe.each(Object.keys(sessions) as State[])('%s', (state) => {
 
 describe('an attempt at a renewal', () => {
   const ticket = {key: 'q/1', lease: 1n as LeaseId, createRevision: 40n}
+  const other = {...ticket, key: 'r/1', createRevision: 41n}
   const alive: RenewalEvidence = {
     sentAtMs,
     ttlMs: 30_000,
     keepAliveTerm: 5n,
     readTerm: 5n,
-    createRevision: 40n,
+    createRevisions: [40n],
   }
 
   test('confirms when lease, ticket and term are what they were', () => {
-    expect(judge(alive, ticket)).toEqual({is: 'confirmed'})
+    expect(judge(alive, [ticket])).toEqual({is: 'confirmed'})
   })
 
   test('proves nothing when a leader answered that was deposed before the ticket was read', () => {
-    expect(judge({...alive, readTerm: 6n}, ticket)).toMatchObject({is: 'unproven'})
-    expect(judge({...alive, keepAliveTerm: 6n}, ticket)).toMatchObject({is: 'unproven'})
+    expect(judge({...alive, readTerm: 6n}, [ticket])).toMatchObject({is: 'unproven'})
+    expect(judge({...alive, keepAliveTerm: 6n}, [ticket])).toMatchObject({is: 'unproven'})
   })
 
   test('proves nothing when the member that answered does not know the lease, while the ticket stands', () => {
-    expect(judge({...alive, ttlMs: 0}, ticket)).toMatchObject({is: 'unproven'})
-    expect(judge({...alive, ttlMs: -1}, ticket)).toMatchObject({is: 'unproven'})
+    expect(judge({...alive, ttlMs: 0}, [ticket])).toMatchObject({is: 'unproven'})
+    expect(judge({...alive, ttlMs: -1}, [ticket])).toMatchObject({is: 'unproven'})
   })
 
   test.each([
     ['is not there', undefined],
     ['was deleted and put anew', 41n],
   ])('says that the ticket is gone when it %s, whatever else was answered', (_, createRevision) => {
-    const {createRevision: _seen, ...rest} = alive
-    const evidence = {...rest, ...(createRevision !== undefined && {createRevision})}
-    expect(judge(evidence, ticket)).toEqual({is: 'ticketGone'})
-    expect(judge({...evidence, ttlMs: 0}, ticket)).toEqual({is: 'ticketGone'})
-    expect(judge({...evidence, readTerm: 6n}, ticket)).toEqual({is: 'ticketGone'})
+    const evidence = {...alive, createRevisions: [createRevision]}
+    expect(judge(evidence, [ticket])).toEqual({is: 'ticketGone'})
+    expect(judge({...evidence, ttlMs: 0}, [ticket])).toEqual({is: 'ticketGone'})
+    expect(judge({...evidence, readTerm: 6n}, [ticket])).toEqual({is: 'ticketGone'})
+  })
+
+  test.each([
+    ['both', [40n, 41n], 'confirmed'],
+    ['the first', [40n, undefined], 'ticketGone'],
+    ['the second', [undefined, 41n], 'ticketGone'],
+    ['others in their places', [41n, 40n], 'ticketGone'],
+    ['fewer', [40n], 'ticketGone'],
+  ])('of two tickets, which finds %s, decides for both', (_, createRevisions, is) => {
+    expect(judge({...alive, createRevisions}, [ticket, other])).toEqual({is})
   })
 })

@@ -46,7 +46,7 @@ export class World {
   /** Somebody whose process is gone, without a clean end, and whose lease has run out or was revoked. */
   async vanish(): Promise<void> {
     const lock = await this.client().held()
-    this.etcd.revoke(lock.ticket.lease)
+    this.etcd.revoke(lock.lease)
   }
 }
 
@@ -63,8 +63,8 @@ export class Client {
   }
 
   acquire({showQueue = false, ...wish}: Wish = {}): Promise<Acquisition> {
-    const request = {
-      keys,
+    const request: LockRequest = {
+      locks: [keys],
       ttlMs: 30_000,
       terms: {lockDelayMs: 0},
       wait: forever,
@@ -95,6 +95,9 @@ export class Client {
     return this.news.map(({kind}) => kind)
   }
 }
+
+/** Of the first lock. */
+export const fenceOf = ({places: [{ticket}]}: HeldLock): bigint => ticket.createRevision
 
 /** What has become of a promise so far. */
 export interface Watched<T> {

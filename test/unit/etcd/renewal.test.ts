@@ -23,15 +23,13 @@ function healthy(
   }
   member.onUnary = async () => {
     await pass(readAfterMs)
-    return {
-      kvs: [{key: Buffer.from('q/a'), create_revision: '40', value: Buffer.of()}],
-      header: {raft_term: '5'},
-    }
+    const kvs = [{key: Buffer.from('q/a'), create_revision: '40', value: Buffer.of()}]
+    return {responses: [{response_range: {kvs}}], header: {raft_term: '5'}}
   }
 }
 
 function renew(cluster: Cluster, signal = new AbortController().signal): Watched<RenewalEvidence> {
-  return watch(hedgedRenewal(ticket, timing, cluster, signal))
+  return watch(hedgedRenewal([ticket], timing, cluster, signal))
 }
 
 test('asks the preferred member only, while that answers', async () => {
@@ -45,7 +43,7 @@ test('asks the preferred member only, while that answers', async () => {
     ttlMs: 30_000,
     keepAliveTerm: 5n,
     readTerm: 5n,
-    createRevision: 40n,
+    createRevisions: [40n],
   })
   await cluster.time.advance(10_000)
   expect(cluster.policy.lastFailure).toBeUndefined()

@@ -11,7 +11,7 @@ const explained = (
   const lockDelayMs = terms.lockDelayMs ?? 0
   return explain({
     request: {
-      keys,
+      locks: [keys],
       ttlMs: 30_000,
       terms: {lockDelayMs, ...terms},
       wait: {kind: 'none'},

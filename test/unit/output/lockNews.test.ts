@@ -23,14 +23,14 @@ test.each<[how: string, text: string, news: LockNews]>([
     'etcd raised the TTL from 0.5 s to 2 s; ask for that much to silence this',
     {kind: 'ttlRaised', askedMs: 500, grantedMs: 2000},
   ],
-  ['detail', 'somebody holds the lock; waiting', {kind: 'waiting'}],
+  ['detail', 'somebody holds nightly; waiting', {kind: 'waiting', name: 'nightly'}],
   ['warn', 'our lease ended while we waited; queued again, at the end', {kind: 'requeued'}],
   ['detail', 'the last holder vanished; waiting 0.5 s for its job to be gone', {kind: 'settling', ms: 500}],
   // Beyond what a JS number can hold.
   [
     'detail',
     'acquired, fencing token 9007199254740993',
-    {kind: 'acquired', fence: 9_007_199_254_740_993n as FencingToken},
+    {kind: 'acquired', fences: [9_007_199_254_740_993n as FencingToken]},
   ],
   [
     'warn',

@@ -18,5 +18,5 @@ test.each([
     'x: waiting for another program (app/1f), 1 more ahead of us',
   ],
 ])('says whom we wait for when %s', (_, queue, text) => {
-  expect(describeQueue('x', queue)).toBe(text)
+  expect(describeQueue({name: 'x', ...queue})).toBe(text)
 })
