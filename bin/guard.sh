@@ -15,6 +15,14 @@
 #   ticket T   what is left to do at etcd if leash dies
 #   empty      the tree is empty: from now on nothing is to be killed
 # The end of that means that leash is dead: end the tree at once, then make the clean end.
+#
+# A keeper's guard gets one order in place of "job", for a process that is not leash's child:
+#   keep PID START SIGNAL   the tree is PID and what descends from it. START: when it started, in clock ticks since boot.
+#              SIGNAL: the number of the gentle signal. Answer: ready.
+# When the orders end, the keeper is dead, and so is the lease in a while: until then a shell's traps can clean up. The tree
+# gets SIGNAL at once, and KILL at the moment that was told last; then we end, as we do as soon as nothing is left. If none was
+# told yet, nothing depends on the lock. Not seen: what has lost its parent before we looked, as nothing marks it.
+#
 # There is no farewell: leash kills the session that we lead when all is done.
 #
 # Why what we kill by cannot be somebody else's by then:
@@ -23,11 +31,15 @@
 #   SESSION  a number is not given away either while it is that of a session with processes in it. So it stays ours as long as
 #            the job or anything it left is there, and when the tree was seen empty leash says so before it does anything else.
 #            If leash dies in between: who gets the number next is its leader, and has another time of start.
+#   PID      is no child of the keeper: its number can be given away at any time. So it is START that counts, and not what we see
+#            when we come to look. It is compared before each signal, as is that of each descendant.
 #   MARKER   is random; we look and kill within milliseconds, and the kernel hands out a number again only after it has gone
 #            round the circle of all numbers.
 marker=$1 directory=$2
 shift 2
 job='' job_start='' session='' cgroup='' until='' ticket='' timer='' over='' was_killed=''
+# PID:START of what is kept and of its descendants that were seen; and the keeper, which may be one of them, as we may.
+kept='' signal='' keeper=$PPID
 LC_ALL=C
 
 # A service manager or a terminal may signal all at once; we end when leash says so. A write to a dead leash must not end us.
@@ -44,22 +56,22 @@ look_at_clock() {
   fi
 }
 
-# sleep(1) does not count suspend: hence a look every second. A timer that is called off takes its sleep with it: an orphan
-# would be a zombie for ever where the first process buries nobody.
+# sleep(1) does not count suspend: hence a look every second. Fails when the time has come.
+nap() {
+  look_at_clock
+  left=$((until - now))
+  [ "$left" -gt 0 ] || return 1
+  if [ "$left" -ge 100 ]; then nap=1; else nap=0.$((left / 10))$((left % 10)); fi
+  sleep "$nap" &
+  wait "$!"
+}
+
+# A timer that is called off takes its sleep with it: an orphan would be a zombie for ever where the first process buries nobody.
 end_tree_in_time() {
   trap 'kill -KILL "$!"; wait; exit' USR1
-  while
-    look_at_clock
-    left=$((until - now))
-    [ "$left" -gt 0 ]
-  do
-    if [ "$left" -ge 100 ]; then nap=1; else nap=0.$((left / 10))$((left % 10)); fi
-    sleep "$nap" &
-    wait "$!"
-  done
+  while nap; do :; done
   trap '' USR1
-  end_tree
-  echo "ended $now"
+  end_tree && echo "ended $now"
 }
 
 # What is due goes on.
@@ -70,19 +82,27 @@ call_off() {
   fi
 }
 
-# Leaves in $now when we began the looks that found it empty.
+# Leaves in $now when we began the looks that found it empty. Fails if what is kept outlives KILL for a second: it sleeps
+# uninterruptibly, and has been killed when it wakes, or is another user's. No clean end depends on it.
 end_tree() {
+  rounds=0
   while
     kill_tree
     look_at_clock
     ! is_empty
   do
+    rounds=$((rounds + 1))
+    if [ -n "$kept" ] && [ "$rounds" = 50 ]; then return 1; fi
     sleep 0.02
   done
 }
 
 kill_tree() {
   if [ -n "$over" ]; then return; fi
+  if [ -n "$kept" ]; then
+    kill_kept
+    return
+  fi
   if [ -n "$cgroup" ]; then
     echo 1 >"$cgroup/cgroup.kill"
     # That passes over a process whose first thread has ended (seen on Linux 6.18). The others need the processors to end.
@@ -102,6 +122,10 @@ kill_tree() {
 
 is_empty() {
   if [ -n "$over" ]; then return 0; fi
+  if [ -n "$kept" ]; then
+    ! is_kept_alive
+    return
+  fi
   if [ -n "$cgroup" ]; then
     # What is gone was empty.
     [ -d "$cgroup" ] || return 0
@@ -185,12 +209,12 @@ list_tree() {
   done
 }
 
-# $start: when a process started, in clock ticks since boot; empty if it is not there.
+# $start: when a process started, in clock ticks since boot; empty if it is not there. A name may have several lines.
 see_start() {
-  start=
-  [ -r "/proc/$1/stat" ] && read -r stat <"/proc/$1/stat" || return 0
+  start='' stat=''
+  [ -r "/proc/$1/stat" ] && while read -r line; do stat=$line; done <"/proc/$1/stat" || return 0
   set -- ${stat##*) }
-  start=${20}
+  state=$1 threads=${18} start=${20}
 }
 
 forget_strangers() {
@@ -200,6 +224,11 @@ forget_strangers() {
 
 obey() {
   case $1 in
+    keep)
+      . "${0%/*}/kept.sh"
+      kept=" $2:$3" signal=$4
+      echo ready
+      ;;
     job)
       job=$2
       see_start "$job"
@@ -247,7 +276,7 @@ command -v grep >/dev/null || exit 1
 case $marker in LEASH_RUN_????????????????) ;; *) exit 1 ;; esac
 while read -r order first second third; do obey "$order" "$first" "$second" "$third"; done
 
-if [ -n "$job" ]; then end_tree; fi
+if [ -n "$kept" ]; then end_kept_in_time; elif [ -n "$job" ]; then end_tree; fi
 # Also one that leash had just made.
 if [ -d "$directory" ]; then find "$directory" -depth -type d -exec rmdir {} +; fi
 if [ -n "$timer" ]; then kill -KILL "$timer"; fi

@@ -53,7 +53,7 @@ export function signalMembers(
 }
 
 /** Signals that ask nobody to end, or need nobody awake: no CONT after them, or a stopped job would go on. */
-const noCont: ReadonlySet<NodeJS.Signals> = new Set(['SIGKILL', 'SIGCONT', 'SIGUSR1', 'SIGUSR2'])
+const noCont: ReadonlySet<NodeJS.Signals> = new Set(['SIGKILL', 'SIGSTOP', 'SIGCONT', 'SIGUSR1', 'SIGUSR2'])
 
 /**
  * Sends a signal to a process, or with a negative number to every process of a group, and CONT after a signal that asks for

@@ -1,16 +1,26 @@
 import {type ChildProcess, spawn} from 'node:child_process'
+import {existsSync} from 'node:fs'
 import type {Socket} from 'node:net'
+import {constants} from 'node:os'
+import type {Clock} from '../core/clock.ts'
 import {LeashError} from '../core/errors.ts'
+import {type ProcessIdentity, type Processes, runningProcesses} from './processIdentity.ts'
+
+/** Names the variables that mark jobs, each job's its own, so that nested runs neither hide nor kill each other's. */
+export const markerPrefix = 'LEASH_RUN_'
+
+/** How long leash and the kernel have to end a tree before the guard takes a processor from them: 200 processes take 15 ms. */
+export const endingMs = 30
 
 /** What a guard guards, and how. */
 export interface GuardPlan {
   /** The path of guard.sh, which says what it does and why it may kill what it kills. */
   script: string
-  /** What makes the clean end at etcd after leash died; gets the ticket as one more argument. */
+  /** What makes the clean end at etcd after leash died; gets the ticket as one more argument. Empty if it gets no ticket. */
   cleanEnd: readonly string[]
   /** The environment of both. No job's mark may be in it: the end of an outer run leaves the guard of an inner one alive. */
   env: Readonly<Record<string, string>>
-  /** The name of the variable that marks the job's processes. */
+  /** The name of the variable that marks the job's processes, or of one that nobody has. */
   marker: string
   /** The directory that the job's cgroup will have, if it gets one. */
   directory?: string
@@ -68,6 +78,14 @@ export class Guard {
     return this.#died.signal
   }
 
+  /** Its process, for `dismissGuard` when we are dead; undefined when it has died, and where there is no /proc. */
+  get identity(): ProcessIdentity | undefined {
+    const {pid} = this.#process
+    // Until Node has reaped it, the number is not somebody else's.
+    const startTicks = this.#died.signal.aborted ? undefined : runningProcesses.startOf(pid)
+    return startTicks === undefined ? undefined : {pid, startTicks}
+  }
+
   /** When it saw the tree empty that it ended because the time was over, in milliseconds of boot time. */
   get endedAtBootMs(): number | undefined {
     return this.#endedAtBootMs
@@ -87,9 +105,20 @@ export class Guard {
   }
 
   /**
+   * What to end instead of a job: a process that is not our child, and its descendants. If we die they get the gentle signal,
+   * and KILL at the moment that was told last. Resolves when the guard has it; never if it dies.
+   */
+  keep({pid, startTicks}: ProcessIdentity, stopSignal: NodeJS.Signals): Promise<void> {
+    const guarded = this.#answer('ready')
+    this.#tell(`keep ${pid} ${startTicks} ${constants.signals[stopSignal]}`)
+    return guarded
+  }
+
+  /**
    * From now on it ends the tree at this moment, and no earlier one; 0: now. An end that was due before is not called off.
    * Resolves when it has answered; never if it dies.
    *
+   * @param bootMs of the guard's clock: see `guardTimeMs`
    * @param ticket what it has to end at etcd from now on, if leash dies: one word
    */
   until(bootMs: number, ticket?: string): Promise<void> {
@@ -101,7 +130,7 @@ export class Guard {
     return answered
   }
 
-  /** The tree was seen empty: nothing is to be killed any more, whatever comes. */
+  /** The tree was seen empty, or what is kept was released: nothing is to be killed any more, whatever comes. */
   treeEmpty(): void {
     this.#tell('empty')
   }
@@ -135,10 +164,33 @@ export class Guard {
   }
 
   #killSession(): void {
-    try {
-      process.kill(-this.#process.pid, 'SIGKILL')
-    } catch {
-      // Nobody is left of it.
-    }
+    killSession(this.#process.pid)
   }
+}
+
+/**
+ * Dismisses the guard of a leash that is dead: it ends nothing any more. Whoever has got its number since is left alone; and
+ * nothing is done either if it has died and only its timer is left.
+ */
+export function dismissGuard(
+  {pid, startTicks}: ProcessIdentity,
+  processes: Processes = runningProcesses,
+): void {
+  if (processes.startOf(pid) === startTicks) killSession(pid)
+}
+
+function killSession(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL')
+  } catch {
+    // Nobody is left of it.
+  }
+}
+
+/** Not everywhere where there is a /proc: systemd's ProcSubset=pid hides it. */
+const hasUptime = existsSync('/proc/uptime')
+
+/** A moment by the guard's clock: boot time, or where there is no /proc/uptime to read it from, the time since the epoch. */
+export function guardTimeMs(clock: Clock, atMs: number): number {
+  return hasUptime ? clock.bootMsAt(atMs) : clock.wallMs() + atMs - clock.elapsedMs()
 }

@@ -1,6 +1,5 @@
 import type {ChildProcess} from 'node:child_process'
 import {randomBytes} from 'node:crypto'
-import {existsSync} from 'node:fs'
 import type {Clock} from '../core/clock.ts'
 import {LeashError} from '../core/errors.ts'
 import type {HeldLock} from '../core/heldLock.ts'
@@ -8,7 +7,7 @@ import type {LossCause} from '../core/session.ts'
 import type {Cgroup} from './cgroup.ts'
 import {type ContainmentChoice, makeCgroup, placeOfCgroup} from './chooseContainment.ts'
 import type {Containment} from './containment.ts'
-import {Guard, type GuardPlan} from './guard.ts'
+import {Guard, type GuardPlan, endingMs, guardTimeMs, markerPrefix} from './guard.ts'
 import {encodeEnding} from './ending.ts'
 import {ProcessTree} from './processTree.ts'
 import {Interrupted} from './signalInbox.ts'
@@ -23,12 +22,6 @@ export interface JobPlan extends Omit<StubCommand, 'marker'> {
 /** What can come between a lock that is held and the start of its job. */
 export type Obstacle = Interrupted | LossCause | LeashError
 
-/** Names the variables that mark jobs, each job's its own, so that nested runs neither hide nor kill each other's. */
-const markerPrefix = 'LEASH_RUN_'
-
-/** How long leash and the kernel have to end a tree before the guard takes a processor from them: 200 processes take 15 ms. */
-const endingMs = 30
-
 /**
  * A job that does not run yet: a process that will become it, contained, with a guard beside it. If leash dies at any
  * step, the process ends: it reads from leash, and so does the guard.
@@ -39,8 +32,6 @@ export class GuardedJob {
   readonly #stub: Stub
   readonly #guarded: Promise<boolean>
   readonly #clock: Clock
-  /** Not everywhere where there is a /proc: systemd's ProcSubset=pid hides it. */
-  readonly #hasUptime = existsSync('/proc/uptime')
   #isOver = false
 
   private constructor(
@@ -130,19 +121,19 @@ export class GuardedJob {
 
   /** Tells the guard when to end the tree: what the lock's last confirmed renewal says. */
   extend(lock: HeldLock): Promise<void> {
-    return this.guard.until(this.#guardTimeMs(lock.guardAtMs))
+    return this.guard.until(guardTimeMs(this.#clock, lock.guardAtMs))
   }
 
   /** Has the guard end the tree, too, if it is not empty in a moment: leash may stop right here. */
   endSoon(lock: HeldLock): void {
     const soonMs = this.#clock.elapsedMs() + endingMs
-    void this.guard.until(this.#guardTimeMs(Math.min(soonMs, lock.guardAtMs)))
+    void this.guard.until(guardTimeMs(this.#clock, Math.min(soonMs, lock.guardAtMs)))
   }
 
   /** Whether the guard, which had to end the tree, saw it empty only after this moment. */
   endedAfter(atMs: number): boolean {
     const {endedAtBootMs} = this.guard
-    return endedAtBootMs !== undefined && endedAtBootMs > this.#guardTimeMs(atMs)
+    return endedAtBootMs !== undefined && endedAtBootMs > guardTimeMs(this.#clock, atMs)
   }
 
   /** The tree was seen empty, or what is left of it is to go on: nothing is killed from now on. */
@@ -167,15 +158,9 @@ export class GuardedJob {
     }
     const {ending} = lock
     const ticket = ending === undefined ? undefined : encodeEnding(ending)
-    await this.guard.until(this.#guardTimeMs(lock.guardAtMs), ticket)
+    await this.guard.until(guardTimeMs(this.#clock, lock.guardAtMs), ticket)
     lock.onConfirmed(() => void this.extend(lock))
     return undefined
-  }
-
-  /** The guard's clock: boot time, or where there is no /proc/uptime to read it from, the time since the epoch. */
-  #guardTimeMs(atMs: number): number {
-    const clock = this.#clock
-    return this.#hasUptime ? clock.bootMsAt(atMs) : clock.wallMs() + atMs - clock.elapsedMs()
   }
 
   /** Why the process ended before it was to become the job. */

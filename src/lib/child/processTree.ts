@@ -1,7 +1,7 @@
 import {existsSync} from 'node:fs'
 import {platform} from 'node:os'
 import {type Containment, type Tier, send, signalMembers} from './containment.ts'
-import {type LiveProcess, allPids, hasVariable, hidesProcesses, liveProcess} from './procfs.ts'
+import {type LiveProcess, allPids, descendsFrom, hasVariable, hidesProcesses, liveProcess} from './procfs.ts'
 
 /** What a tree is found by. */
 export interface TreeRoot {
@@ -152,7 +152,11 @@ export class ProcessTree implements Containment {
     const all = found
       .filter((live) => typeof live === 'object')
       .filter((live) => live.startTicks >= startTicks)
-    const ofTree = this.#isNumberOfAnother() ? () => false : leads ? isOfSession(pid) : isDescendant(pid, all)
+    const ofTree = this.#isNumberOfAnother()
+      ? () => false
+      : leads
+        ? isOfSession(pid)
+        : descendsFrom((live) => live.pid === pid, all)
     const members = all.filter((live) => {
       if (ofTree(live)) return true
       const isMarked = live.pid === process.pid ? false : hasVariable(live.pid, marker)
@@ -165,14 +169,4 @@ export class ProcessTree implements Containment {
 
 function isOfSession(leader: number): (live: LiveProcess) => boolean {
   return ({session, group}) => session === leader || group === leader
-}
-
-function isDescendant(root: number, all: readonly LiveProcess[]): (live: LiveProcess) => boolean {
-  const known = new Map(all.map((live) => [live.pid, live]))
-  return (live) => {
-    for (let at: LiveProcess | undefined = live; at !== undefined; at = known.get(at.parent)) {
-      if (at.pid === root) return true
-    }
-    return false
-  }
 }

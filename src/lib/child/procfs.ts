@@ -43,6 +43,20 @@ export function liveProcess(pid: number): LiveProcess | 'unknown' | undefined {
   }
 }
 
+/** Tells who of these processes is a root, or descends from one by parents that are among them. */
+export function descendsFrom(
+  isRoot: (live: LiveProcess) => boolean,
+  all: readonly LiveProcess[],
+): (live: LiveProcess) => boolean {
+  const known = new Map(all.map((live) => [live.pid, live]))
+  return (live) => {
+    for (let at: LiveProcess | undefined = live; at !== undefined; at = known.get(at.parent)) {
+      if (isRoot(at)) return true
+    }
+    return false
+  }
+}
+
 /** Of a line of /proc/PID/stat, counted from the state on. */
 const flagsField = 6
 const envEndField = 48
