@@ -61,8 +61,7 @@ end_kept_in_time() {
   call_off
   wait "$timer"
   timer=
-  look_at_clock
-  if [ "$signal" != 9 ] && [ "$now" -lt "$until" ]; then
+  if [ "$signal" != 9 ]; then
     see_descendants
     # Also who was stopped can end.
     signal_kept "$signal" CONT

@@ -67,6 +67,10 @@ export class Contained implements AsyncDisposable {
     return this.#process.exitCode ?? this.#process.signalCode
   }
 
+  get said(): string {
+    return this.#said
+  }
+
   async says(pattern: RegExp): Promise<string> {
     return until(`the job to say ${pattern}`, () => pattern.exec(this.#said)?.[0], soon)
   }

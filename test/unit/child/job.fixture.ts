@@ -20,7 +20,7 @@ import {inheritance} from './inheritance.fixture.ts'
 
 export const guardScript = path.resolve(import.meta.dirname, '../../../bin/guard.sh')
 /** Says what it is told, and kills nobody. */
-const recordingGuard = path.join(import.meta.dirname, 'recordingGuard.sh')
+export const recordingGuard = path.join(import.meta.dirname, 'recordingGuard.sh')
 
 export const guardProgram = {
   script: guardScript,
@@ -89,6 +89,23 @@ export interface StageOptions {
   readonly ignoredSignals?: readonly number[]
 }
 
+/** A lock with a TTL of ten minutes that is held, in memory only. */
+export const holdInMemory = async (clock: Clock, store: FakeStore, lockDelayMs = 0): Promise<HeldLock> => {
+  const ports = {store, clock, newLeaseId: () => 1n as LeaseId, tell: () => {}, showQueue: false}
+  const acquisition = await acquire(lockRequest(ttlMs, {lockDelayMs}), ports, nobody)
+  if (acquisition.is !== 'held') throw new Error(acquisition.is)
+  return acquisition.lock
+}
+
+/** The machine is suspended until just after a moment of the lock's timeline; nobody has noticed it yet. */
+export const suspendTo = (
+  moment: keyof typeof moments,
+  {time, clock, lock}: {time: BentTime; clock: Clock; lock: HeldLock},
+): void => {
+  const sentAtMs = lock.entitledUntilMs - line.entitledMs
+  time.suspend(sentAtMs + moments[moment] + 10 - clock.elapsedMs())
+}
+
 /** A lock with a TTL of ten minutes that is held, and a job for it that waits. `await using` ends all that is left. */
 export class Stage implements AsyncDisposable {
   readonly time: BentTime
@@ -132,9 +149,7 @@ export class Stage implements AsyncDisposable {
     const clock = new Clock(time)
     const store = new FakeStore(clock)
     const directory = scratchDirectory('stage')
-    const ports = {store, clock, newLeaseId: () => 1n as LeaseId, tell: () => {}, showQueue: false}
-    const acquisition = await acquire(lockRequest(ttlMs, {lockDelayMs}), ports, nobody)
-    if (acquisition.is !== 'held') throw new Error(acquisition.is)
+    const lock = await holdInMemory(clock, store, lockDelayMs)
     const functions = [
       `exec 2>>'${directory}/stderr'`,
       `note() { echo "$1" >>'${directory}/notes'; }`,
@@ -156,7 +171,7 @@ export class Stage implements AsyncDisposable {
     }
     const job = await GuardedJob.prepare({...plan, argv: [...plan.argv]}, clock).catch(
       async (error: unknown) => {
-        await acquisition.lock.release(true)
+        await lock.release(true)
         rmSync(directory, {recursive: true})
         throw error
       },
@@ -164,7 +179,7 @@ export class Stage implements AsyncDisposable {
     // It is the guard that moves it into a cgroup.
     if (!recording && !refusing)
       await until('the job to be contained', () => job.containment.isOccupied(), soon)
-    return new Stage(time, {clock, store, lock: acquisition.lock, job, directory})
+    return new Stage(time, {clock, store, lock, job, directory})
   }
 
   /** The word that the job said. */
@@ -188,8 +203,7 @@ export class Stage implements AsyncDisposable {
 
   /** The machine is suspended until just after a moment of the timeline; leash has not noticed it yet. */
   suspendTo(moment: keyof typeof moments): void {
-    const sentAtMs = this.lock.entitledUntilMs - line.entitledMs
-    this.time.suspend(sentAtMs + moments[moment] + 10 - this.clock.elapsedMs())
+    suspendTo(moment, this)
   }
 
   /** The same, and leash notices. */

@@ -14,7 +14,7 @@ while read -r order; do
     sleep 0.01
   done
   case $order in
-    job*) answer ready ;;
+    job* | keep*) answer ready ;;
     until*) answer "$order" ;;
   esac
 done
