@@ -8,6 +8,7 @@ import type {Ticket} from '../../src/lib/core/ticket.ts'
 import {queueContract} from './queueContract.ts'
 import {endContract} from './endContract.ts'
 import {renewalContract} from './renewalContract.ts'
+import {severalContract} from './severalContract.ts'
 
 /** A method whose answer can be lost on purpose. */
 export type Losable = 'grant' | 'enqueue' | 'declareHold' | 'dequeue' | 'revoke'
@@ -111,6 +112,7 @@ export function storeContract(name: string, makeHarness: () => Promise<Harness>)
     queueContract(stage)
     renewalContract(stage)
     endContract(stage)
+    severalContract(stage)
   })
 }
 

@@ -92,6 +92,9 @@ export class FakeStore implements LeaseStore {
       const others = queues.flatMap(({queuePrefix}) => this.etcd.under(queuePrefix))
       const isRepeated = this.etcd.get(keyIn(queues[0])) !== undefined
       const isBusy = others.length > 0
+      const firstMissing = queues.findIndex((queue) => this.etcd.get(keyIn(queue)) === undefined)
+      if (firstMissing >= 0 && queues.slice(firstMissing).some((queue) => this.etcd.get(keyIn(queue))))
+        throw new LeaseGone()
       if (!isRepeated && !(isBusy && onlyIfNobody)) {
         if (!this.etcd.hasLease(lease)) throw new LeaseGone()
         if (isBusy) this.etcd.put(ticket(queues[0]))

@@ -43,8 +43,11 @@ export function ticketKey(keys: LockKeys, lease: LeaseId): string {
   return keys.queuePrefix + leaseHex(lease)
 }
 
-/** As many as one transaction of etcd can put with their marks, and read: it has 128 operations at most (`--max-txn-ops`). */
-const mostLocks = 32
+/**
+ * As many as one transaction of etcd can take: it has 128 operations at most (`--max-txn-ops`, nested ones count on top). Each
+ * lock costs four, ticket and mark put and read, and lining up in case that somebody is there is nested.
+ */
+export const mostLocks = 31
 
 /**
  * The locks that these keys name, each once, in the order in which everybody takes several: the byte order of their keys.

@@ -76,7 +76,8 @@ export interface LeaseStore {
    * Shows each queue that has our ticket now, in their order: the first one, or all. If there is none, the first queue that
    * somebody is in.
    *
-   * @throws LeaseGone if the lease ended before a ticket was put
+   * @throws LeaseGone if the lease ended before a ticket was put; or if a ticket of the first attempt was taken away since, and
+   *   one that comes later in the order is still there: without the earlier one it may stand in somebody's way for ever
    */
   enqueue(request: Enqueue, signal: AbortSignal): Promise<readonly QueueView[]>
 
@@ -137,7 +138,7 @@ export interface LeaseStore {
   deletion(key: string, afterRevision: Revision, signal: AbortSignal): Promise<'deleted' | 'unknown'>
 }
 
-/** The lease ended before a ticket could be bound to it. */
+/** The lease ended before a ticket could be bound to it, or has lost one: another lease is needed. */
 export class LeaseGone extends Error {
   override readonly name = 'LeaseGone'
 }

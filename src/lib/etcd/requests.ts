@@ -8,7 +8,7 @@ import type {
   ITxnResponse,
 } from 'etcd3'
 import {type LeaseId, type Revision, leaseHex} from '../core/identifiers.ts'
-import type {Dequeue, Enqueue, QueueKeys} from '../core/ports.ts'
+import {type Dequeue, type Enqueue, LeaseGone, type QueueKeys} from '../core/ports.ts'
 import type {QueueView} from '../core/queue.ts'
 import {type Ticket, type TicketAhead, decodeHolder, markValue} from '../core/ticket.ts'
 
@@ -106,7 +106,12 @@ export function enqueueRequest({queues, lease, value, onlyIfNobody}: Enqueue): I
   }
 }
 
-/** What the answer to `enqueueRequest` shows; or the tickets of an earlier try that were found, so that we must look. */
+/**
+ * What the answer to `enqueueRequest` shows; or the tickets of an earlier try that were found, those of the first queues, so
+ * that we must look.
+ *
+ * @throws LeaseGone if one of these was taken away, and a later one is there
+ */
 export function enqueueViews(
   {queues, lease, onlyIfNobody}: Enqueue,
   answer: ITxnResponse,
@@ -124,8 +129,11 @@ export function enqueueViews(
   }
   const lineUp = answer.responses.find((response) => response.response_txn)?.response_txn
   const [own] = owns
-  if (lineUp?.succeeded !== true && own !== undefined)
-    return {repeated: owns.filter((one) => one !== undefined)}
+  const isNew = lineUp?.succeeded === true
+  const firstMissing = isNew ? 0 : owns.indexOf(undefined)
+  if (firstMissing >= 0 && owns.some((one, index) => one !== undefined && index > firstMissing))
+    throw new LeaseGone()
+  if (!isNew && own !== undefined) return {repeated: owns.filter((one) => one !== undefined)}
   const others = ranges.flatMap(({kvs}) => kvs).map(aheadOf)
   if (onlyIfNobody) return {views: [{...(others[0] && {ahead: others[0]}), revision}]}
   const [last, mark] = ranges
