@@ -21,6 +21,9 @@ export const settingsFlags = {
     helpValue: 'NAME',
     helpGroup: 'ETCD',
   }),
+  // Hidden, because the help has no line left: docs/etcd-authentication.md describes them.
+  'password-file': Flags.string({hidden: true, helpValue: 'PATH'}),
+  'insecure-transport': Flags.boolean({hidden: true}),
 }
 
 /** Flags of every command that holds a lease. Each is also a variable in the environment and in leash.env. */

@@ -8,7 +8,7 @@ import type {RunPorts} from './lib/child/runUnderLock.ts'
 import type {LockNews} from './lib/core/lock.ts'
 import type {Tls} from './lib/config/tls.ts'
 import {EtcdStore} from './lib/etcd/etcdStore.ts'
-import type {Security} from './lib/etcd/member.ts'
+import type {Access} from './lib/etcd/member.ts'
 import {speakNews} from './lib/output/lockNews.ts'
 import {type Speaker, isTerminal} from './lib/output/stderr.ts'
 import {WaitingDisplay} from './lib/output/waitingDisplay.ts'
@@ -50,7 +50,7 @@ export function openStore({connection}: Settings): {store: EtcdStore; clock: Clo
   const [first, ...others] = connection.endpoints.value.map(({url}) => url)
   if (first === undefined) throw new Error('settings without an endpoint')
   try {
-    return {store: new EtcdStore([first, ...others], clock, security(connection.tls)), clock}
+    return {store: new EtcdStore([first, ...others], clock, access(connection)), clock}
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     const wayOut = 'check LEASH_CACERT, LEASH_CLIENT_CERT and LEASH_CLIENT_KEY'
@@ -58,11 +58,18 @@ export function openStore({connection}: Settings): {store: EtcdStore; clock: Clo
   }
 }
 
-function security(tls: Tls | undefined): Security | undefined {
-  if (tls === undefined) return undefined
+function access({tls, credentials}: Settings['connection']): Access {
+  return {
+    ...(tls && {tls: security(tls)}),
+    ...(credentials && {
+      credentials: {user: credentials.user.value, password: credentials.password.value},
+    }),
+  }
+}
+
+function security({ca, certificate, key, serverName}: Tls): Access['tls'] {
   // Node would warn that it obeys, which it does not here. The job has its own environment.
   delete process.env['NODE_TLS_REJECT_UNAUTHORIZED']
-  const {ca, certificate, key, serverName} = tls
   return {
     ca: ca.value?.bytes,
     certificate: certificate.value?.bytes,

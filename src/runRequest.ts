@@ -7,6 +7,7 @@ import type {Inheritance} from './lib/child/inheritance.ts'
 import {requirePassable} from './lib/child/passableArguments.ts'
 import type {RunRequest} from './lib/child/runUnderLock.ts'
 import type {LeftoverPolicy} from './lib/child/supervision.ts'
+import {type Credentials, withoutPasswords} from './lib/config/credentials.ts'
 import {type LockFlags, lockRequest} from './lib/config/lockRequest.ts'
 import type {Settings} from './lib/config/settings.ts'
 import type {Tls} from './lib/config/tls.ts'
@@ -52,7 +53,11 @@ export function runRequest(
     lock,
     job: {
       argv: [file, ...args],
-      inheritance,
+      inheritance: {
+        ...inheritance,
+        env: Object.fromEntries(withoutPasswords(Object.entries(inheritance.env))),
+        rawEnv: new Map(withoutPasswords(inheritance.rawEnv)),
+      },
       foreground: flags.foreground ?? isatty(stdin),
       containment: {wish: flags.contain ?? 'auto', required: flags['require-containment'] ?? 'group'},
       guard: guardProgram(settings, inheritance),
@@ -72,7 +77,7 @@ const standardPath = '/usr/bin:/bin'
 
 /** The guard, and the command by which it makes the clean end in the place of a leash that died. */
 function guardProgram({connection}: Settings, {env}: Inheritance): RunRequest['job']['guard'] {
-  const {endpoints, tls} = connection
+  const {endpoints, tls, credentials, insecureTransport} = connection
   return {
     script: join(packageRoot, 'bin/guard.sh'),
     cleanEnd: [process.execPath, join(packageRoot, 'bin/leash.cjs'), 'finish'],
@@ -80,8 +85,18 @@ function guardProgram({connection}: Settings, {env}: Inheritance): RunRequest['j
       ...Object.fromEntries(Object.entries(env).filter(([name]) => !ownVariable.test(name))),
       LEASH_ENDPOINTS: endpoints.value.map(({url}) => url).join(','),
       ...(tls && tlsVariables(tls)),
+      ...(insecureTransport.value && {LEASH_INSECURE_TRANSPORT: 'true'}),
+      ...(credentials && credentialVariables(credentials)),
       PATH: [env['PATH'], standardPath].filter(Boolean).join(':'),
     },
+  }
+}
+
+/** The guard works for leash, not for the job, and only its user and root can see its environment. */
+function credentialVariables({user, password, passwordFile}: Credentials): Record<string, string> {
+  return {
+    LEASH_USER: user.value,
+    ...(passwordFile === undefined ? {LEASH_PASSWORD: password.value} : {LEASH_PASSWORD_FILE: passwordFile}),
   }
 }
 

@@ -8,6 +8,7 @@ import pbjs from 'protobufjs-cli/pbjs.js'
  * method, while the plain sources, which parse the .proto files, still have it. So a new call gets its line here.
  */
 export const RPCS: Readonly<Record<string, readonly string[]>> = {
+  Auth: ['Authenticate', 'UserGet', 'RoleGet'],
   KV: ['Range', 'Txn'],
   Watch: ['Watch'],
   Lease: ['LeaseGrant', 'LeaseRevoke', 'LeaseKeepAlive'],

@@ -1,3 +1,4 @@
+import type {Credentials} from './credentials.ts'
 import {formatDuration} from './duration.ts'
 import {describeOrigin, type Setting} from './origin.ts'
 import type {Settings} from './settings.ts'
@@ -11,6 +12,12 @@ export function describeSettings({connection, timing}: Settings): string[] {
     `endpoints ${connection.endpoints.value.map(({url}) => url).join(', ')} (${describeOrigin(connection.endpoints.origin)})`,
     `prefix ${connection.prefix.value} (${describeOrigin(connection.prefix.origin)})`,
     ...describeTls(connection.tls),
+    ...describeCredentials(connection.credentials),
+    ...(connection.insecureTransport.value === undefined
+      ? []
+      : [
+          `insecure-transport ${connection.insecureTransport.value} (${describeOrigin(connection.insecureTransport.origin)})`,
+        ]),
     `connect-timeout ${duration(connection.connectTimeoutMs)}`,
     `ttl ${duration(timing.ttlMs)}`,
     `lock-delay ${duration(timing.lockDelayMs)}`,
@@ -30,5 +37,14 @@ function describeTls(tls: Tls | undefined): string[] {
     ...(serverName.value === undefined
       ? []
       : [`server-name ${serverName.value} (${describeOrigin(serverName.origin)})`]),
+  ]
+}
+
+function describeCredentials(credentials: Credentials | undefined): string[] {
+  if (credentials === undefined) return []
+  const {user, password, passwordFile} = credentials
+  return [
+    `user ${user.value} (${describeOrigin(user.origin)})`,
+    `password ${passwordFile ?? 'not shown'} (${describeOrigin(password.origin)})`,
   ]
 }

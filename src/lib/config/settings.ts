@@ -5,8 +5,11 @@
  */
 import {join} from 'node:path'
 import {LeashError} from '../core/errors.ts'
+import {parseBoolean} from './boolean.ts'
+import {type Credentials, readCredentials, refuseInsecure} from './credentials.ts'
 import {type DurationBounds, parseDuration} from './duration.ts'
 import {type Endpoint, parseEndpoints} from './endpoints.ts'
+import {refuseBlindTrust, refuseForeignWays} from './etcdctl.ts'
 import type {Given, Setting} from './origin.ts'
 import {defaultPrefix, parsePrefix} from './prefix.ts'
 import {readProfile, type SettingsFile} from './profile.ts'
@@ -23,7 +26,10 @@ export type Settings = {
     readonly prefix: Setting<string>
     /** undefined: the endpoints are http. */
     readonly tls: Tls | undefined
-    // Authentication has its place here.
+    /** undefined: etcd is not told who we are, but for what a client certificate says. */
+    readonly credentials: Credentials | undefined
+    /** Whether plain text is wanted, also for a password; undefined: for anything but that. */
+    readonly insecureTransport: Setting<boolean | undefined>
   }
   readonly timing: {
     readonly ttlMs: Setting<number>
@@ -42,6 +48,8 @@ export type SettingsFlags = {
   readonly 'lock-delay'?: string | undefined
   readonly grace?: string | undefined
   readonly profile?: string | undefined
+  readonly 'password-file'?: string | undefined
+  readonly 'insecure-transport'?: boolean | undefined
 }
 
 /** Where a setting is looked for; names of the environment in the order in which they count. */
@@ -72,6 +80,15 @@ const sources = {
   certificate: {environment: ['LEASH_CLIENT_CERT', 'ETCDCTL_CERT'], file: 'LEASH_CLIENT_CERT'},
   key: {environment: ['LEASH_CLIENT_KEY', 'ETCDCTL_KEY'], file: 'LEASH_CLIENT_KEY'},
   serverName: {environment: ['LEASH_SERVER_NAME'], file: 'LEASH_SERVER_NAME'},
+  user: {environment: ['LEASH_USER', 'ETCDCTL_USER'], file: 'LEASH_USER'},
+  // Never a flag: arguments are for everybody to see.
+  password: {environment: ['LEASH_PASSWORD', 'ETCDCTL_PASSWORD'], file: 'LEASH_PASSWORD'},
+  passwordFile: {flag: 'password-file', environment: ['LEASH_PASSWORD_FILE'], file: 'LEASH_PASSWORD_FILE'},
+  insecureTransport: {
+    flag: 'insecure-transport',
+    environment: ['LEASH_INSECURE_TRANSPORT', 'ETCDCTL_INSECURE_TRANSPORT'],
+    file: 'LEASH_INSECURE_TRANSPORT',
+  },
 } satisfies Record<string, Source>
 
 const fileVariables = Object.values(sources).map(({file}) => file)
@@ -117,13 +134,20 @@ export function loadSettings(flags: SettingsFlags, world: World = systemWorld())
     fromEnvironment(world, source.environment) ??
     fromFiles(files, source.file)
 
-  const given = find(sources.endpoints)
-  if (given === undefined) throw nothingConfigured(world)
-  const {ca, certificate, key, serverName} = sources
+  const insecureTransport = setting(find(sources.insecureTransport), parseBoolean, undefined)
+  const {ca, certificate, key, serverName, user, password, passwordFile} = sources
   const tls = {ca: find(ca), certificate: find(certificate), key: find(key), serverName: find(serverName)}
-  const endpoints = parseEndpoints(given, wantsTls(tls) ? 'https' : 'http')
+  const given = find(sources.endpoints)
+  refuseForeignWays(world.environment, given?.origin)
+  if (given === undefined) throw nothingConfigured(world)
+  const usualScheme = wantsTls(tls) || insecureTransport.value === false ? 'https' : 'http'
+  const endpoints = parseEndpoints(given, usualScheme)
   const isSecure = endpoints.every(({scheme}) => scheme === 'https')
-  if (!isSecure) refusePlainText(tls)
+  if (isSecure) refuseBlindTrust(world.environment)
+  else refusePlainText(tls)
+  const who = {user: find(user), password: find(password), passwordFile: find(passwordFile)}
+  const credentials = readCredentials(who, world.uid)
+  if (!isSecure) refuseInsecure(credentials, insecureTransport)
   const duration = <D>(source: Source, bounds: DurationBounds, fallback: D): Setting<number | D> =>
     setting(find(source), ({text, origin}) => parseDuration(text, origin, bounds), fallback)
 
@@ -133,6 +157,8 @@ export function loadSettings(flags: SettingsFlags, world: World = systemWorld())
       connectTimeoutMs: duration(sources.connectTimeout, connectTimeoutBounds, defaultConnectTimeoutMs),
       prefix: setting(find(sources.prefix), parsePrefix, defaultPrefix),
       tls: isSecure ? readTls(tls) : undefined,
+      credentials,
+      insecureTransport,
     },
     timing: {
       ttlMs: duration(sources.ttl, ttlBounds, defaultTtlMs),
@@ -148,8 +174,8 @@ function setting<T, D>(given: Given | undefined, parse: (given: Given) => T, fal
 }
 
 function fromFlag(flags: SettingsFlags, flag: keyof SettingsFlags): Given | undefined {
-  const text = flags[flag]
-  return text === undefined ? undefined : {text, origin: {kind: 'flag', name: `--${flag}`}}
+  const value = flags[flag]
+  return value === undefined ? undefined : {text: String(value), origin: {kind: 'flag', name: `--${flag}`}}
 }
 
 /**

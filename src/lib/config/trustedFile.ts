@@ -10,6 +10,7 @@ import {
 } from 'node:fs'
 import {basename, dirname} from 'node:path'
 import {LeashError} from '../core/errors.ts'
+import {shellWord} from '../core/shellWord.ts'
 
 /** A configuration is a few lines; more is another file by mistake. */
 const largestBytes = 64 * 1024
@@ -106,8 +107,4 @@ function checkTrust({path, status, uid, place, danger}: Trust): void {
       `${path} can be written by others than its owner${danger}`,
       `check what is in it, then: chmod go-w ${word}`,
     )
-}
-
-function shellWord(path: string): string {
-  return /^[\w@%+:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`
 }

@@ -6,7 +6,7 @@ import type {QueueView} from '../core/queue.ts'
 import type {Ticket, TicketAhead} from '../core/ticket.ts'
 import {CallPolicy} from './callPolicy.ts'
 import {deletionWatch} from './deletionWatch.ts'
-import {Member, type Security} from './member.ts'
+import {type Access, Member} from './member.ts'
 import {hedgedRenewal} from './renewal.ts'
 import * as requests from './requests.ts'
 
@@ -17,12 +17,12 @@ export class EtcdStore implements LeaseStore {
   readonly #clock: Clock
 
   /**
-   * @param endpoints of one cluster, the nearest first: `http://host:port`; with `security`, `https://host:port`
+   * @param endpoints of one cluster, the nearest first: `http://host:port`; with TLS, `https://host:port`
    * @throws as Member
    */
-  constructor(endpoints: readonly [string, ...string[]], clock: Clock, security?: Security) {
+  constructor(endpoints: readonly [string, ...string[]], clock: Clock, access: Access = {}) {
     const [first, ...rest] = endpoints
-    this.#members = [new Member(first, security), ...rest.map((endpoint) => new Member(endpoint, security))]
+    this.#members = [new Member(first, access), ...rest.map((endpoint) => new Member(endpoint, access))]
     this.#policy = new CallPolicy(this.#members, clock)
     this.#clock = clock
   }

@@ -25,16 +25,25 @@ const transientCodes: ReadonlySet<number> = new Set([
   status.DATA_LOSS,
 ])
 
-/** Refusals whose code does not say so: authentication is on and we came without a name (etcd's `v3rpc/rpctypes`). */
-const refusals = /user name is empty|permission denied|authentication|invalid auth token/
+/** Refusals whose code does not say so (etcd's `v3rpc/rpctypes`). */
+const refusals = /permission denied|authentication/
+/** Authentication is on, and we came without a name. */
+const nameless = /user name is empty/
+/** What a new token mends. One that was refused twice in a row meets a member that is still behind the others. */
+const staleToken = /invalid auth token|auth store is old/
 
 /** Sorts an error that a call to `endpoint` ended with. */
 export function classify(error: unknown, endpoint: string): Failure {
-  if (!isServiceError(error))
-    return {is: 'final', error: error instanceof Error ? error : new Error(String(error))}
+  if (!hasCode(error)) return {is: 'final', error: error instanceof Error ? error : new Error(String(error))}
   const {code, details} = error
   if (details.includes('lease already exists')) return {is: 'leaseExists'}
   if (details.includes('requested lease not found')) return {is: 'leaseGone'}
+  if (staleToken.test(details)) return {is: 'transient', reason: describe(details, endpoint)}
+  if (nameless.test(details)) {
+    const message = `etcd at ${endpoint} wants to know a user, and leash was given none`
+    const wayOut = 'set LEASH_USER and LEASH_PASSWORD_FILE'
+    return {is: 'final', error: new LeashError('permission', message, wayOut, {cause: error})}
+  }
   if (code === status.PERMISSION_DENIED || code === status.UNAUTHENTICATED || refusals.test(details)) {
     const wayOut = 'check the user and the role that etcd gives it'
     return {
@@ -85,7 +94,8 @@ function describe(details: string, endpoint: string): string {
   return `${endpoint}: ${socket ?? alert ?? last ?? details}`
 }
 
-function isServiceError(error: unknown): error is ServiceError {
+/** Whether an error is gRPC's, or one that we have made like those. */
+export function hasCode(error: unknown): error is ServiceError {
   return (
     error instanceof Error && typeof (error as Partial<ServiceError>).code === 'number' && 'details' in error
   )

@@ -6,7 +6,10 @@ import {
   credentials,
   status,
 } from '@grpc/grpc-js'
+import type {IAuthenticateResponse} from 'etcd3'
 import {Host} from 'etcd3/lib/connection-pool.js'
+import {Authentication, type Credentials, isDenied} from './authentication.ts'
+import {refusal} from './rights.ts'
 
 /** Below a loopback round trip no reconnect makes sense, above a second a recovered member waits for us. */
 const channelOptions = {
@@ -25,7 +28,7 @@ const channelOptions = {
 }
 
 /** How a member is known, and how we are known to it; files in PEM format. */
-export interface Security {
+interface Security {
   /** Who vouches for it; without: whom Node trusts. */
   ca?: Buffer | undefined
   certificate?: Buffer | undefined
@@ -34,7 +37,15 @@ export interface Security {
   serverName?: string | undefined
 }
 
-type Service = 'KV' | 'Lease' | 'Watch'
+/** How a member is reached. */
+export interface Access {
+  /** Needed for `https`. */
+  tls?: Security | undefined
+  /** Without: a member that wants to know a user refuses. */
+  credentials?: Credentials | undefined
+}
+
+type Service = 'Auth' | 'KV' | 'Lease' | 'Watch'
 type UnaryMethod = (
   request: unknown,
   metadata: Metadata,
@@ -51,19 +62,20 @@ type StreamMethod = (metadata: Metadata) => ClientDuplexStream<unknown, unknown>
 export class Member {
   readonly endpoint: string
   readonly #host: Host
+  readonly #authentication: Authentication | undefined
   /** Ends each open stream with an error. */
   readonly #streams = new Set<(error: Error) => void>()
 
   /**
-   * @param endpoint `https://host:port`; `http://` without `security`
+   * @param endpoint `https://host:port`; `http://` without `tls`
    * @throws what Node says of certificates and keys that it cannot read
    */
-  constructor(endpoint: string, security?: Security) {
+  constructor(endpoint: string, {tls, credentials: who}: Access = {}) {
     this.endpoint = endpoint
-    const {ca, key, certificate, serverName} = security ?? {}
+    const {ca, key, certificate, serverName} = tls ?? {}
     this.#host = new Host(
       endpoint,
-      security === undefined
+      tls === undefined
         ? credentials.createInsecure()
         : // Without the option, NODE_TLS_REJECT_UNAUTHORIZED=0 would let everybody pass for a member.
           credentials.createSsl(ca ?? null, key ?? null, certificate ?? null, {rejectUnauthorized: true}),
@@ -71,17 +83,34 @@ export class Member {
         ? channelOptions
         : {...channelOptions, 'grpc.ssl_target_name_override': serverName},
     )
+    if (who === undefined) return
+    this.#authentication = new Authentication(who, endpoint, (request, signal) =>
+      this.#unary<IAuthenticateResponse>('Auth', 'authenticate', request, new Metadata(), signal),
+    )
   }
 
-  /** One request, one answer. Rejects with gRPC's `ServiceError`, or with `signal.reason` as soon as that is aborted. */
+  /**
+   * One request, one answer. Rejects with gRPC's `ServiceError`; with `signal.reason` as soon as that is aborted; with
+   * `LeashError` `permission` if the member does not know the user, or the user may not do that.
+   */
   unary<Answer>(service: Service, method: string, request: unknown, signal: AbortSignal): Promise<Answer> {
+    return this.#known(request, signal, (metadata) => this.#unary(service, method, request, metadata, signal))
+  }
+
+  #unary<Answer>(
+    service: Service,
+    method: string,
+    request: unknown,
+    metadata: Metadata,
+    signal: AbortSignal,
+  ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason as Error)
       const onAbort = (): void => {
         reject(signal.reason as Error)
         call.cancel()
       }
-      const call = this.#method<UnaryMethod>(service, method)(request, new Metadata(), (error, answer) => {
+      const call = this.#method<UnaryMethod>(service, method)(request, metadata, (error, answer) => {
         signal.removeEventListener('abort', onAbort)
         if (error === null) resolve(answer as Answer)
         else reject(error)
@@ -92,7 +121,8 @@ export class Member {
 
   /**
    * Opens a stream, sends one request, and hands every answer to `onAnswer` until that returns true, which ends the
-   * stream and resolves. Rejects when the stream breaks or ends before, and with `signal.reason`.
+   * stream and resolves. Rejects when the stream breaks or ends before, and as `unary`. A stream that stands outlives its
+   * token: etcd looks at that when the stream, or a watch on it, begins.
    *
    * The stream asks for a leader: without that, a member that was cut off from its quorum keeps it open in silence.
    */
@@ -103,9 +133,21 @@ export class Member {
     onAnswer: (answer: Answer) => boolean,
     signal: AbortSignal,
   ): Promise<void> {
+    return this.#known(request, signal, (metadata) =>
+      this.#stream(service, method, request, onAnswer, metadata, signal),
+    )
+  }
+
+  #stream<Answer>(
+    service: Service,
+    method: string,
+    request: unknown,
+    onAnswer: (answer: Answer) => boolean,
+    metadata: Metadata,
+    signal: AbortSignal,
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason as Error)
-      const metadata = new Metadata()
       metadata.set('hasleader', 'true')
       const stream = this.#method<StreamMethod>(service, method)(metadata)
       const end = (settle: () => void): void => {
@@ -139,11 +181,37 @@ export class Member {
   reset(): void {
     for (const fail of [...this.#streams]) fail(brokenStream())
     this.#host.resetAllServices()
+    this.#authentication?.restart()
   }
 
   /** Ends the connection for good. */
   close(): void {
+    this.#authentication?.close()
     this.#host.close()
+  }
+
+  /** Makes a call as the user that we are; one that this user may not make rejects with the right that is missing. */
+  async #known<Answer>(
+    request: unknown,
+    signal: AbortSignal,
+    call: (metadata: Metadata) => Promise<Answer>,
+  ): Promise<Answer> {
+    const authentication = this.#authentication
+    if (authentication === undefined) return call(new Metadata())
+    let metadata = new Metadata()
+    const withToken = (token: string | undefined): Promise<Answer> => {
+      metadata = new Metadata()
+      if (token !== undefined) metadata.set('token', token)
+      return call(metadata)
+    }
+    try {
+      return await authentication.call(signal, withToken)
+    } catch (error) {
+      if (!isDenied(error)) throw error
+      const ask = <Told>(method: string, about: unknown): Promise<Told> =>
+        this.#unary('Auth', method, about, metadata, signal)
+      throw await refusal({request, user: authentication.user, endpoint: this.endpoint, cause: error}, ask)
+    }
   }
 
   #method<Method>(service: Service, method: string): Method {
