@@ -47,6 +47,11 @@ export default tseslint.config(
   ),
   outside('child', `${frameworks}|/(etcd|local|output|config|commands)/`, 'child knows core only.'),
   outside('config', `${etcd3}|^ora$|/(etcd|local|child|output|commands)/`, 'config knows core only.'),
+  outside(
+    'handle',
+    `${frameworks}|/(etcd|local|config|output|commands)/`,
+    'handle knows core, and child, whose guard a keeper has.',
+  ),
   outside('output', `${etcd3}|^@oclif/|/(etcd|local|child|config|commands)/`, 'output knows core only.'),
   {
     files: ['src/lib/core/**/*.ts'],

@@ -141,18 +141,15 @@ describe('etcd-setup', () => {
   })
 })
 
-describe('systemd-setup', () => {
-  const setUp = () =>
-    run(path.join(home, 'repo/scripts/systemd-setup'), {env: {PATH: `${home}/bin:/usr/bin:/bin`}})
+describe('debian-setup', () => {
+  const setUp = (set = 'systemd') =>
+    run(path.join(home, 'repo/scripts/debian-setup'), [set], {env: {PATH: `${home}/bin:/usr/bin:/bin`}})
   const store = () => path.join(home, 'repo/.cache/systemd')
   const programs = ['systemd-notify', 'systemd-analyze']
 
   beforeEach(() => {
     for (const directory of ['bin', 'repo/scripts']) mkdirSync(path.join(home, directory), {recursive: true})
-    copyFileSync(
-      path.join(repository, 'scripts/systemd-setup'),
-      path.join(home, 'repo/scripts/systemd-setup'),
-    )
+    copyFileSync(path.join(repository, 'scripts/debian-setup'), path.join(home, 'repo/scripts/debian-setup'))
     for (const name of programs) stub(name, 'exit 1')
     // An apt that brings one package, and a dpkg that unpacks programs which name the libraries they are given.
     stub(
@@ -170,7 +167,7 @@ describe('systemd-setup', () => {
 
   test('unpacks what apt brings, and runs it with the libraries that came along', async () => {
     const {stderr} = await setUp()
-    expect(stderr).toBe("systemd-setup: getting systemd-notify from this machine's apt sources\n")
+    expect(stderr).toBe("debian-setup: getting systemd from this machine's apt sources\n")
     for (const name of programs) {
       const {stdout} = await run(path.join(store(), 'bin', name), ['a b'])
       expect(stdout).toBe(`${store()}/unpacked/./usr/lib/here/systemd a b\n`)
@@ -192,17 +189,38 @@ describe('systemd-setup', () => {
     expect(readdirSync(store())).toEqual(['bin'])
   })
 
-  test.each([
-    [
-      'apt fails',
+  test('gets only what is not on PATH', async () => {
+    for (const name of ['bash', 'dash', 'busybox']) stub(name, 'echo on PATH')
+    stub('zsh', 'exit 1')
+    stub(
       'apt-get',
-      'echo "no route" >&2; exit 100',
-      /no route\n.*apt could not get the package systemd/s,
-    ],
+      `case "$*" in *install*--download-only*' zsh') for word; do case $word in Dir::Cache=*) : >"\${word#*=}/archives/it.deb" ;; esac; done ;; esac`,
+    )
+    stub(
+      'dpkg',
+      `mkdir -p "$3/bin"; printf '#!/bin/sh\necho unpacked\n' >"$3/bin/zsh"; chmod +x "$3/bin/zsh"`,
+    )
+    const {stderr} = await setUp('shells')
+    expect(stderr).toBe("debian-setup: getting zsh from this machine's apt sources\n")
+    const saysOf = async (name: string) =>
+      (await run(path.join(home, 'repo/.cache/shells/bin', name), ['-c', ':'])).stdout
+    expect(await saysOf('zsh')).toBe('unpacked\n')
+    expect(await saysOf('bash')).toBe('on PATH\n')
+  })
+
+  test('knows what it can set up', async () => {
+    await expect(setUp('other')).rejects.toMatchObject({
+      code: 1,
+      stderr: 'debian-setup: unknown set other; known are systemd and shells\n',
+    })
+  })
+
+  test.each([
+    ['apt fails', 'apt-get', 'echo "no route" >&2; exit 100', /no route\n.*apt could not get systemd/s],
     ['what it brings does not run', 'dpkg', 'mkdir -p "$3"', /what apt brought does not run/],
   ])('says what to do when %s, and leaves nothing half made', async (_, name, script, complaint) => {
     stub(name, script)
-    const wayOut = /put systemd-notify and systemd-analyze into \.cache\/systemd\/bin\/\n$/
+    const wayOut = /put systemd-notify systemd-analyze into \.cache\/systemd\/bin\/\n$/
     await expect(setUp()).rejects.toMatchObject({code: 1, stderr: expect.stringMatching(complaint) as string})
     await expect(setUp()).rejects.toMatchObject({stderr: expect.stringMatching(wayOut) as string})
     expect(readdirSync(path.join(home, 'repo/.cache'))).toEqual([])
