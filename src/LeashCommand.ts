@@ -1,5 +1,5 @@
 import {Command, type Interfaces} from '@oclif/core'
-import {optionsLength} from './commandLine.ts'
+import {optionsLength, separateOptions} from './commandLine.ts'
 import {errorStatus} from './lib/child/exitStatus.ts'
 import {failureReport} from './lib/child/runReport.ts'
 import {LeashError} from './lib/core/errors.ts'
@@ -9,23 +9,32 @@ import {usageError} from './usageError.ts'
 
 /** The base of every command: options end at the first operand, and a fault is one line on stderr and an exit status. */
 export abstract class LeashCommand extends Command {
+  /** Whether options end at the first operand, because it is a command with options of its own; else they stand anywhere. */
+  static readonly runsCommand: boolean = false
   protected speaker = new Speaker('normal')
   #statusFile: string | undefined
   #subject = ''
 
+  /** Which of the arguments are options of ours, and which are operands. */
+  static separate(argv: readonly string[]): {options: string[]; operands: string[]} {
+    const flags = {...this.baseFlags, ...this.flags}
+    if (!this.runsCommand) return separateOptions(argv, flags)
+    const length = optionsLength(argv, flags)
+    return {options: argv.slice(0, length), operands: argv.slice(length)}
+  }
+
   /**
-   * Parses the options in front of the first operand, and returns what follows as it is.
+   * Parses the options, and returns the operands as they are.
    *
    * @throws LeashError `usage`
    */
-  protected async parseBeforeOperands<C extends typeof Command>(
+  protected async parseArguments<C extends typeof LeashCommand>(
     command: C,
   ): Promise<{flags: Interfaces.InferredFlags<C['flags']>; operands: string[]}> {
-    const {argv} = this
-    const length = optionsLength(argv, {...command.baseFlags, ...command.flags})
+    const {options, operands} = command.separate(this.argv)
     try {
-      const {flags} = await this.parse(command, argv.slice(0, length))
-      return {flags: flags as Interfaces.InferredFlags<C['flags']>, operands: argv.slice(length)}
+      const {flags} = await this.parse(command, options)
+      return {flags: flags as Interfaces.InferredFlags<C['flags']>, operands}
     } catch (error) {
       throw usageError(error, this.id)
     }
@@ -48,7 +57,7 @@ export abstract class LeashCommand extends Command {
   }
 
   /** Ends with this status, and writes the report into the status file if there is to be one. */
-  protected end(exitStatus: number, report: Readonly<Record<string, unknown>>): void {
+  protected end(exitStatus: number, report: Readonly<Record<string, unknown>> = {}): void {
     process.exitCode = exitStatus
     if (this.#statusFile === undefined) return
     try {

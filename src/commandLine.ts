@@ -21,6 +21,27 @@ export function optionsLength(argv: readonly string[], flags: Readonly<Record<st
   return argv.length
 }
 
+/**
+ * The options, wherever they stand, and the operands between and behind them; after a `--` there are operands only. For commands
+ * whose operands are names, which may be followed by options as with most tools.
+ */
+export function separateOptions(
+  argv: readonly string[],
+  flags: Readonly<Record<string, OptionShape>>,
+): {options: string[]; operands: string[]} {
+  const options: string[] = []
+  const operands: string[] = []
+  for (let rest = argv; rest.length > 0;) {
+    const length = optionsLength(rest, flags)
+    const hasEnd = rest[length - 1] === '--'
+    options.push(...rest.slice(0, hasEnd ? length - 1 : length))
+    if (hasEnd) return {options, operands: [...operands, ...rest.slice(length)]}
+    operands.push(...rest.slice(length, length + 1))
+    rest = rest.slice(length + 1)
+  }
+  return {options, operands}
+}
+
 function takesNextArgument(
   arg: string,
   flags: Readonly<Record<string, OptionShape>>,

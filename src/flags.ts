@@ -26,6 +26,13 @@ export const settingsFlags = {
   'insecure-transport': Flags.boolean({hidden: true}),
 }
 
+/** Flags of every command that speaks to the etcd that a handle names. */
+export const connectionFlags = {
+  endpoints: settingsFlags.endpoints,
+  'connect-timeout': settingsFlags['connect-timeout'],
+  profile: settingsFlags.profile,
+}
+
 /** Flags of every command that holds a lease. Each is also a variable in the environment and in leash.env. */
 export const timingFlags = {
   ttl: Flags.string({summary: 'life of the lease [30s]', helpValue: 'TIME', helpGroup: 'LEASE'}),
@@ -61,14 +68,32 @@ export const waitingFlags = {
   }),
 }
 
-/** Flags of every command that runs another one while it holds a lock or an office. */
-export const childFlags = {
+/** A flag of every command by which something is ended when the lease is lost. */
+export const signalFlag = {
   signal: Flags.string({
     char: 's',
     summary: 'what to send before KILL [TERM]',
     helpValue: 'SIGNAL',
     helpGroup: 'LEASE',
   }),
+}
+
+/** A flag of every command that takes locks. */
+export const keyFlag = {
+  'raw-key': Flags.boolean({
+    summary: "NAME is the key of another program's lock",
+    helpGroup: 'LOCK',
+  }),
+}
+
+/** A flag of every command that goes by a handle. */
+export const handleFlag = {
+  handle: Flags.string({summary: 'what acquire printed [$LEASH_HANDLE]', helpValue: 'PATH'}),
+}
+
+/** Flags of every command that runs another one while it holds a lock or an office. */
+export const childFlags = {
+  ...signalFlag,
   leftovers: Flags.option({
     options: leftoverPolicies,
     summary: 'kill, wait or leave what it leaves behind [kill]',

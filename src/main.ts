@@ -1,6 +1,6 @@
-import type {Command, Config} from '@oclif/core'
+import type {Config} from '@oclif/core'
+import type {LeashCommand} from './LeashCommand.ts'
 import {forgetCode} from './codeCache.ts'
-import {optionsLength} from './commandLine.ts'
 import {LOADERS} from './commands/loaders.ts'
 import {errorStatus} from './lib/child/exitStatus.ts'
 import type {LeashErrorCode} from './lib/core/errors.ts'
@@ -41,9 +41,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   setTimeout(() => process.exit(), lingerMs).unref()
 }
 
-async function runCommand(id: string, command: Command.Class, argv: string[]): Promise<void> {
-  const options = argv.slice(0, optionsLength(argv, {...command.baseFlags, ...command.flags}))
-  if (options.some(isHelpFlag)) {
+async function runCommand(id: string, command: typeof LeashCommand, argv: string[]): Promise<void> {
+  if (command.separate(argv).options.some(isHelpFlag)) {
     forgetCode()
     return showHelp([id])
   }

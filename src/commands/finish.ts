@@ -12,7 +12,7 @@ export default class Finish extends LeashCommand {
   static override hidden = true
   static override summary = 'Internal: end at etcd the hold of a leash that died.'
   async run(): Promise<void> {
-    const {operands} = await this.parseBeforeOperands(Finish)
+    const {operands} = await this.parseArguments(Finish)
     const holds = decodeEnding(operands.join(' '))
     const {store, clock} = openStore(loadSettings({}))
     await endHold(store, clock, holds, limitMs).finally(() => store.close())

@@ -1,10 +1,15 @@
-import type {Command} from '@oclif/core'
+import type {LeashCommand} from '../LeashCommand.ts'
 
 /**
  * All commands, by name. A command is loaded when it is the one to run: what `leash run` does not need is not even
  * evaluated. This is the only list; index.ts makes oclif's table of it.
  */
-export const LOADERS: Readonly<Record<string, () => Promise<{default: Command.Class}>>> = {
+export const LOADERS: Readonly<Record<string, () => Promise<{default: typeof LeashCommand}>>> = {
+  acquire: () => import('./acquire.ts'),
+  check: () => import('./check.ts'),
   finish: () => import('./finish.ts'),
+  keep: () => import('./keep.ts'),
+  release: () => import('./release.ts'),
+  renew: () => import('./renew.ts'),
   run: () => import('./run.ts'),
 }

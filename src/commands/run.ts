@@ -1,5 +1,5 @@
 import {Flags} from '@oclif/core'
-import {childFlags, settingsFlags, speechFlags, timingFlags, waitingFlags} from '../flags.ts'
+import {childFlags, keyFlag, settingsFlags, speechFlags, timingFlags, waitingFlags} from '../flags.ts'
 import {LeashCommand} from '../LeashCommand.ts'
 import {runStatus} from '../lib/child/exitStatus.ts'
 import {probeContainment} from '../lib/child/chooseContainment.ts'
@@ -24,6 +24,7 @@ export default class Run extends LeashCommand {
     '126 or 127 COMMAND cannot be run.'
   static override usage = 'run -l NAME [OPTIONS] [--] COMMAND [ARGUMENT...]'
   static override examples = ['<%= config.bin %> run -n -l nightly -- /usr/local/bin/backup']
+  static override readonly runsCommand = true
   static override flags = {
     'with-lock': Flags.string({
       char: 'l',
@@ -34,10 +35,7 @@ export default class Run extends LeashCommand {
       multiple: true,
       multipleNonGreedy: true,
     }),
-    'raw-key': Flags.boolean({
-      summary: "NAME is the key of another program's lock",
-      helpGroup: 'LOCK',
-    }),
+    ...keyFlag,
     ...waitingFlags,
     ...timingFlags,
     ...childFlags,
@@ -49,7 +47,7 @@ export default class Run extends LeashCommand {
   async run(): Promise<void> {
     const inheritance = takeInheritance()
     const signals = new SignalInbox(inheritance.ignoredSignals)
-    const {flags, operands} = await this.parseBeforeOperands(Run)
+    const {flags, operands} = await this.parseArguments(Run)
     this.speakWith(flags, flags['with-lock'].join(', '))
     if (!flags.explain) this.reportTo(flags['status-file'])
     const settings = loadSettings(flags)

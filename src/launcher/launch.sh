@@ -22,7 +22,8 @@ if [ -r /proc/self/stat ]; then
   # limits for as long as it lives. It ends when nobody has the other end of its pipe any more, so when Node closes it,
   # or dies however it may. It is a child of a child, so that init buries it. The pipe is that of a here-document; if a
   # shell makes a file of it, the witness ends at once. "command" keeps the shell alive if one of these fails.
-  [ "$leash_fd" ] && eval "
+  # Only what runs a command has anybody to hand that on to.
+  [ "$leash_fd" ] && [ "$1" = run ] && eval "
     {
       command exec $leash_fd<<E && command exec $leash_fd<>/proc/self/fd/$leash_fd
 x

@@ -7,7 +7,7 @@ import {until} from './wait.ts'
 
 const repository = path.resolve(import.meta.dirname, '../..')
 
-/** Where scripts/systemd-setup has put the programs of systemd. */
+/** Where scripts/debian-setup has put the programs of systemd. */
 export const systemdPrograms = path.join(repository, '.cache/systemd/bin')
 
 /** A socket as systemd binds one for NOTIFY_SOCKET; it takes every message and does nothing. */
@@ -19,7 +19,7 @@ export class NotifySocket implements AsyncDisposable {
 
   private constructor() {
     if (!existsSync(path.join(systemdPrograms, 'systemd-notify')))
-      throw new Error('systemd-notify is missing: run scripts/systemd-setup')
+      throw new Error('systemd-notify is missing: run scripts/debian-setup')
     const program = path.join(import.meta.dirname, 'notifySocket.pl')
     const child = spawn('perl', [program, this.path], {stdio: ['pipe', 'pipe', 'inherit']})
     child.stdout.setEncoding('utf8').on('data', (text: string) => (this.#output += text))

@@ -13,8 +13,10 @@ const statusOfError: Readonly<Record<LeashErrorCode, number>> = {
   notExecutable: 126,
   notFound: 127,
 }
-const notAcquired = 75
-const leaseLost = 79
+/** Of whoever did not get a lock. */
+export const notAcquired = 75
+/** Of whoever relied on a lock that had ended. */
+export const leaseLost = 79
 
 /** Statuses that the user may choose, so that a job which returns the same ones can be told apart. */
 export interface ChosenStatuses {

@@ -60,10 +60,11 @@ function lossMessage({cause, child, possibleOverlap}: RunOutcome & {outcome: 'lo
   const end =
     child === undefined ? 'the job was not started' : `the job was ${howEnded(cause, possibleOverlap)}`
   const advice = possibleOverlap ? overlapMessage : wayOut(cause)
-  return `${reason(cause)} and ${end}; ${advice}`
+  return `${describeCause(cause)} and ${end}; ${advice}`
 }
 
-function reason(cause: EndCause): string {
+/** Why a job, or a process that is kept, was ended: a sentence without its full stop. */
+export function describeCause(cause: EndCause): string {
   switch (cause.kind) {
     case 'ticketGone':
       return 'the lock was taken away (its ticket was deleted, its lease revoked or expired)'

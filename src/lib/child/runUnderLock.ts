@@ -1,5 +1,5 @@
 import {leaseHex} from '../core/identifiers.ts'
-import {type LockPorts, type LockRequest, acquire} from '../core/lock.ts'
+import {type Acquisition, type LockPorts, type LockRequest, acquire} from '../core/lock.ts'
 import type {HeldLock, Place, Release} from '../core/heldLock.ts'
 import type {TicketAhead} from '../core/ticket.ts'
 import {probeContainment} from './chooseContainment.ts'
@@ -80,12 +80,7 @@ export async function runUnderLock(
   const acquiring = acquire(request.lock, ports, signals.interrupted)
   try {
     const acquisition = await acquiring
-    if (acquisition.is === 'contended') {
-      const {ahead, name} = acquisition
-      const isOneOfMany = request.lock.locks.length > 1
-      return {outcome: 'contended', ahead, ...(isOneOfMany && {name}), waitedMs: waitedMs()}
-    }
-    if (acquisition.is === 'waitedOut') return {outcome: 'waitedOut', waitedMs: waitedMs()}
+    if (acquisition.is !== 'held') return notAcquired(acquisition, request.lock, waitedMs())
     return await runHolding(acquisition.lock, preparing, request, ports, signals, waitedMs())
   } catch (error) {
     if (error instanceof Interrupted)
@@ -96,6 +91,17 @@ export async function runUnderLock(
     await job?.discard()
     job?.guard.dismiss()
   }
+}
+
+/** The outcome of who did not get the locks, and was not to wait any longer. */
+export function notAcquired(
+  acquisition: Exclude<Acquisition, {is: 'held'}>,
+  {locks}: LockRequest,
+  waitedMs: number,
+): RunOutcome & {outcome: 'contended' | 'waitedOut'} {
+  if (acquisition.is === 'waitedOut') return {outcome: 'waitedOut', waitedMs}
+  const {ahead, name} = acquisition
+  return {outcome: 'contended', ahead, ...(locks.length > 1 && {name}), waitedMs}
 }
 
 async function runHolding(

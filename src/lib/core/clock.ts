@@ -46,6 +46,11 @@ export class Clock {
     return this.#source.bootMs() + atMs - this.elapsedMs()
   }
 
+  /** When it is so late by boot time, as another process on this machine counts it. */
+  atBootMs(bootMs: number): number {
+    return this.elapsedMs() + bootMs - this.#source.bootMs()
+  }
+
   /** Calls `wake` once after `delayMs` of monotonic time; the function returned cancels it. */
   schedule(delayMs: number, wake: () => void): () => void {
     return this.#source.schedule(delayMs, wake)

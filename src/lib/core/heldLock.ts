@@ -6,6 +6,7 @@ import type {LockKeys} from './lockName.ts'
 import type {Dequeue, LeaseStore} from './ports.ts'
 import type {LossCause} from './session.ts'
 import type {Ticket} from './ticket.ts'
+import type {Timeline} from './timeline.ts'
 
 /** The first place in the queue of one lock. */
 export interface Place {
@@ -72,6 +73,16 @@ export class HeldLock {
     return this.#parts.places[0].ticket.lease
   }
 
+  /** What the latest confirmed renewal gives, from `sentAtMs` on; stays readable after a loss. */
+  get timeline(): Timeline {
+    return this.#parts.session.timeline
+  }
+
+  /** When the latest confirmed renewal was sent. */
+  get sentAtMs(): number {
+    return this.#parts.session.sentAtMs
+  }
+
   /** From TERM to KILL, in milliseconds. */
   get graceMs(): number {
     return this.#parts.session.timeline.graceMs
@@ -92,6 +103,11 @@ export class HeldLock {
   /** Until when the latest confirmed renewal entitles us, also one after a loss. */
   get entitledUntilMs(): number {
     return this.#parts.session.sentAtMs + this.#parts.session.timeline.entitledMs
+  }
+
+  /** Resolves when a renewal that was sent after this call is confirmed; rejects with a `LossCause`, or as `signal` says. */
+  confirm(signal: AbortSignal): Promise<void> {
+    return this.#parts.session.confirmNow(signal)
   }
 
   /** Calls `listener` at each confirmed renewal. */
@@ -154,6 +170,12 @@ export class HeldLock {
     }
     const limitMs = clean ? releaseLimitMs : lastReleaseLimitMs
     return endHold(store, clock, this.#ending(), limitMs, () => session.close())
+  }
+
+  /** Stops renewing and watching, and gives nothing back: the lease is left to whoever takes it over, or to run out. */
+  leave(): void {
+    this.#watching.abort()
+    this.#parts.session.close()
   }
 
   /** Watches until told to stop; a fault that a retry at once cannot mend is told, and tried again later. */

@@ -75,6 +75,8 @@ const renewalsPerLease = 4
 const attemptsPerLease = 8
 /** A quarter of an attempt: later than a healthy member answers, early enough for a second one. */
 const hedgeShare = 0.25
+/** Of a long lease, too: a command that renews it is waited for by a shell. */
+const longestHedgeMs = 1000
 
 /**
  * Computes the timeline for a TTL as etcd answered it (or, before there is an answer, as we shall ask for it).
@@ -113,7 +115,7 @@ export function timeline(ttlMs: number, {lockDelayMs, graceMs: chosenGraceMs}: T
     warnAfterMs: termAfterMs / 2,
     renewAfterMs,
     attemptMs,
-    hedgeAfterMs: attemptMs * hedgeShare,
+    hedgeAfterMs: Math.min(attemptMs * hedgeShare, longestHedgeMs),
     startNeedsMs,
     startNeedsAfterRenewalMs: startNeedsMs - attemptMs,
   }

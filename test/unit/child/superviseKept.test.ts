@@ -49,7 +49,7 @@ describe('what is kept', () => {
     await job.says(/runs\nruns/)
     const end = stage.keep()
     stage.lock.childStarted()
-    stage.store.etcd.remove(stage.lock.ticket.key)
+    stage.store.etcd.remove(stage.lock.places[0].ticket.key)
     expect(await end).toEqual({is: 'lost', cause: {kind: 'ticketGone'}})
     await job.isGone()
     expect(job.said).not.toContain('TERM')

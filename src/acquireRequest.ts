@@ -1,0 +1,84 @@
+import {identifyKept} from './lib/child/processIdentity.ts'
+import {lockRequest} from './lib/config/lockRequest.ts'
+import {type Settings, type SettingsFlags, loadSettings} from './lib/config/settings.ts'
+import {parseSignal} from './lib/config/signal.ts'
+import {systemWorld} from './lib/config/world.ts'
+import {LeashError} from './lib/core/errors.ts'
+import type {HandleRequest} from './lib/handle/acquireHandle.ts'
+import {bootTime} from './lib/handle/bootTime.ts'
+import {prepareHandleDirectory} from './lib/handle/handleDirectory.ts'
+import {sweepHandles} from './lib/handle/sweepHandles.ts'
+import {leashProgram, ownEnvironment} from './ownPrograms.ts'
+
+/** The flags of `acquire` that say what to take, and for whom. */
+export type AcquireFlags = SettingsFlags & {
+  'raw-key': boolean
+  'no-wait': boolean
+  wait?: string | undefined
+  keep?: string | undefined
+  signal?: string | undefined
+}
+
+/**
+ * What to take for the commands that follow, from flags, names and settings, with every check that needs no etcd; and the
+ * directory for its handle.
+ *
+ * @throws LeashError `usage`; `config` if there is no place for handles
+ */
+export function acquireRequest(
+  flags: AcquireFlags,
+  names: readonly string[],
+  settings: Settings,
+  env: Readonly<Record<string, string>>,
+): HandleRequest {
+  if (names.length === 0)
+    throw new LeashError('usage', 'there is no lock to take', 'name it: leash acquire NAME --keep $$')
+  const stopSignal = parseSignal(flags.signal ?? 'TERM')
+  const kept = flags.keep === undefined ? undefined : identifyKept(flags.keep)
+  if (kept === undefined) refuseWithoutKeeper(flags)
+  const {uid, home} = systemWorld()
+  const lock = lockRequest({...flags, 'with-lock': names}, settings)
+  const directory = prepareHandleDirectory({uid, home})
+  const {bootId, bootMs} = bootTime()
+  sweepHandles(directory, {bootId, bootMs, wallMs: Date.now()})
+  return {
+    lock,
+    directory,
+    endpoints: settings.connection.endpoints.value.map(({url}) => url),
+    bootId,
+    own: env['LEASH_HANDLE'] || undefined,
+    ...(kept && {
+      keeper: {argv: [...leashProgram, 'keep'], env: ownEnvironment(settings, env), kept, stopSignal},
+    }),
+  }
+}
+
+/**
+ * The life of a lock with a keeper, unless somebody chooses another: longer than that of a job, for a script asks
+ * `check --for 30s` between its steps, and that must be true as long as renewals come.
+ */
+const keptTtlMs = 60_000
+
+/**
+ * The settings, with what holds for handles only: the longer life of a lock with a keeper; and no grace for one without, as
+ * nobody ends anything for it.
+ *
+ * @throws LeashError as `loadSettings`
+ */
+export function handleSettings(flags: AcquireFlags): Settings {
+  if (flags.keep === undefined) return loadSettings({...flags, grace: flags.grace ?? '0'})
+  const settings = loadSettings(flags)
+  const {timing} = settings
+  if (timing.ttlMs.origin.kind !== 'default') return settings
+  return {...settings, timing: {...timing, ttlMs: {...timing.ttlMs, value: keptTtlMs}}}
+}
+
+function refuseWithoutKeeper({ttl, grace, signal}: AcquireFlags): void {
+  if (ttl === undefined) {
+    const wayOut = 'choose one with --ttl, or have it renewed with --keep $$'
+    throw new LeashError('usage', 'a lock that nobody renews needs a life that somebody has chosen', wayOut)
+  }
+  const [idle] = [grace !== undefined && '--grace', signal !== undefined && '--signal'].filter(Boolean)
+  if (idle !== undefined)
+    throw new LeashError('usage', `${idle} is for what a keeper ends`, 'give --keep, too, or leave it out')
+}

@@ -1,0 +1,54 @@
+import {withLimit} from '../core/limit.ts'
+import {LeashError} from '../core/errors.ts'
+import type {Handle} from './handle.ts'
+import {goodForMs, holdOf, longestGoodForMs} from './holdOfHandle.ts'
+import type {HandlePorts} from './releaseHandle.ts'
+import {describeEnd} from './renewHandle.ts'
+
+/** What a check has found: how much longer the locks are ours for sure, or why they are not. */
+export type CheckResult = {held: true; leftMs: number} | {held: false; reason: string}
+
+const outOfTime = Symbol('out of time')
+
+/**
+ * Asks etcd whether the tickets are there, and our own clock for how long they are ours without another renewal.
+ *
+ * @param forMs for how long they have to be
+ * @throws LeashError `unavailable` if etcd does not answer; `usage` if they can never be ours for so long
+ */
+export async function checkHandle(handle: Handle, forMs: number, ports: HandlePorts): Promise<CheckResult> {
+  const longestMs = longestGoodForMs(handle)
+  if (forMs > longestMs) {
+    const message = `--for ${seconds(forMs)} is more than the ${seconds(longestMs)} that a renewal of this lease is good for`
+    throw new LeashError('usage', message, 'ask for less, or take the lock with a longer --ttl')
+  }
+  if (handle.ended !== undefined) return {held: false, reason: describeEnd(handle.ended)}
+  if (!(await areTicketsThere(handle, ports)))
+    return {held: false, reason: 'the ticket is gone (it was deleted, or its lease revoked or expired)'}
+  const leftMs = goodForMs(handle, ports.bootTime())
+  if (leftMs <= 0) return {held: false, reason: 'no renewal was confirmed for too long'}
+  if (leftMs < forMs) return {held: false, reason: `it is good for ${seconds(leftMs)} only`}
+  return {held: true, leftMs: Math.floor(leftMs)}
+}
+
+async function areTicketsThere(
+  handle: Handle,
+  {store, clock, connectTimeoutMs}: HandlePorts,
+): Promise<boolean> {
+  const {places} = holdOf(handle, clock)
+  try {
+    const limit = {atMs: clock.elapsedMs() + connectTimeoutMs, reason: outOfTime}
+    const views = await withLimit(clock, limit, undefined, (signal) =>
+      Promise.all(places.map(({ticket, keys}) => store.look(ticket, keys, signal))),
+    )
+    return views.every(({own}) => own !== undefined)
+  } catch (error) {
+    if (error !== outOfTime) throw error
+    const message = `etcd cannot be reached: ${store.lastFailure}`
+    throw new LeashError('unavailable', message, 'check the endpoints and the network')
+  }
+}
+
+function seconds(ms: number): string {
+  return `${Number((ms / 1000).toFixed(1))} s`
+}

@@ -1,0 +1,79 @@
+import type {Clock} from '../core/clock.ts'
+import type {Ending, HeldLock, Place} from '../core/heldLock.ts'
+import type {LeftHold} from '../core/takeOver.ts'
+import {type Timeline, timeline} from '../core/timeline.ts'
+import type {Handle, HandleLock} from './handle.ts'
+
+/**
+ * The handle of a hold as it is now.
+ *
+ * @param endpoints where it was taken: URLs
+ */
+export function handleOf(
+  lock: HeldLock,
+  clock: Clock,
+  {endpoints, bootId}: Pick<Handle, 'endpoints' | 'bootId'>,
+): Handle {
+  const {places, lease, sentAtMs} = lock
+  const {ttlMs, lockDelayMs, graceMs} = lock.timeline
+  const [first, ...others] = places
+  const describe = ({keys, ticket: {key, createRevision}}: Place): HandleLock => ({
+    ...keys,
+    key,
+    createRevision,
+  })
+  return {
+    locks: [describe(first), ...others.map(describe)],
+    lease,
+    endpoints,
+    ttlMs,
+    lockDelayMs,
+    graceMs,
+    bootId,
+    sentAtBootMs: clock.bootMsAt(sentAtMs),
+  }
+}
+
+/** The hold that a handle of this boot stands for. */
+export function holdOf({locks: [first, ...others], lease, ...handle}: Handle, clock: Clock): LeftHold {
+  const {ttlMs, lockDelayMs, graceMs, sentAtBootMs} = handle
+  const place = ({key, createRevision, ...keys}: HandleLock): Omit<Place, 'marked'> => ({
+    keys,
+    ticket: {key, lease, createRevision},
+  })
+  return {
+    places: [place(first), ...others.map(place)],
+    ttlMs,
+    terms: {lockDelayMs, graceMs},
+    sentAtMs: clock.atBootMs(sentAtBootMs),
+  }
+}
+
+/** What is left to do at etcd when it is given back. */
+export function endingOf({locks: [first, ...others], lease}: Handle): Ending {
+  const hold = ({key, createRevision, markKey}: HandleLock): Ending[0] => ({
+    ticket: {key, lease, createRevision},
+    ...(markKey !== undefined && {markKey}),
+  })
+  return [hold(first), ...others.map(hold)]
+}
+
+/** The names of its locks, for messages. */
+export function namesOf({locks}: Handle): string {
+  return locks.map(({name}) => name).join(', ')
+}
+
+/**
+ * How much longer nobody else can hold the locks and nothing is ended because of them, in milliseconds; of another boot: not
+ * at all. With a keeper that is until the gentle signal, else until the end of the entitlement.
+ */
+export function goodForMs(handle: Handle, now: {bootId: string; bootMs: number}): number {
+  if (handle.bootId !== now.bootId) return 0
+  return handle.sentAtBootMs + longestGoodForMs(handle) - now.bootMs
+}
+
+/** The same right after a confirmed renewal: it is never more. */
+export function longestGoodForMs({ttlMs, lockDelayMs, graceMs, keeper}: Handle): number {
+  const line: Timeline = timeline(ttlMs, {lockDelayMs, graceMs})
+  return keeper === undefined ? line.entitledMs : line.termAfterMs
+}

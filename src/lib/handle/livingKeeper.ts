@@ -1,0 +1,35 @@
+import {type ProcessIdentity, runningProcesses} from '../child/processIdentity.ts'
+import {LeashError} from '../core/errors.ts'
+import type {Handle} from './handle.ts'
+import type {KeeperAnswer} from './keeper.ts'
+import {type KeeperRequest, askKeeper, socketPath} from './keeperSocket.ts'
+
+/**
+ * Asks the keeper of a handle; undefined if there is none, or it has died.
+ *
+ * @param bootId of this boot: processes of another one are gone
+ * @throws LeashError `unavailable` if it is alive and does not answer
+ */
+export async function askLivingKeeper(
+  {keeper, bootId: bootOfHandle}: Handle,
+  path: string,
+  request: KeeperRequest,
+  {bootId, limitMs}: {bootId: string; limitMs: number},
+): Promise<KeeperAnswer | undefined> {
+  if (keeper === undefined || bootOfHandle !== bootId || !isAlive(keeper)) return undefined
+  // Somebody may have stopped it.
+  process.kill(keeper.pid, 'SIGCONT')
+  const answer = await askKeeper(socketPath(path), request, limitMs)
+  if (answer !== undefined) return answer as KeeperAnswer
+  if (!isAlive(keeper)) return undefined
+  throw new LeashError(
+    'unavailable',
+    `the keeper (pid ${keeper.pid}) does not answer`,
+    'try again; what it keeps is ended before its lease is',
+  )
+}
+
+/** Whether it is this process, and not one that got its number. */
+export function isAlive({pid, startTicks}: ProcessIdentity): boolean {
+  return runningProcesses.startOf(pid) === startTicks
+}

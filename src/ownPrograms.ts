@@ -1,0 +1,55 @@
+import {join} from 'node:path'
+import type {Credentials} from './lib/config/credentials.ts'
+import type {Settings} from './lib/config/settings.ts'
+import type {Tls} from './lib/config/tls.ts'
+import {packageRoot} from './packageRoot.ts'
+
+/** leash itself, as another process is started with it: without the launcher, which is for what a job inherits. */
+export const leashProgram = [process.execPath, join(packageRoot, 'bin/leash.cjs')] as const
+
+export const guardScript = join(packageRoot, 'bin/guard.sh')
+
+/**
+ * What leash is configured by does not reach its own programs: they get what was made of it. Neither does the mark of an outer
+ * run, which would end our guard with its own job.
+ */
+const ownVariable = /^(LEASH|ETCDCTL)_/
+
+/** Where the few programs are that a guard starts, also if the job needs none from there. */
+const standardPath = '/usr/bin:/bin'
+
+/** The environment of a guard, and of a leash that makes the clean end or keeps a lock in our place. */
+export function ownEnvironment(
+  {connection}: Settings,
+  env: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const {endpoints, tls, credentials, insecureTransport} = connection
+  return {
+    ...Object.fromEntries(Object.entries(env).filter(([name]) => !ownVariable.test(name))),
+    LEASH_ENDPOINTS: endpoints.value.map(({url}) => url).join(','),
+    ...(tls && tlsVariables(tls)),
+    ...(insecureTransport.value && {LEASH_INSECURE_TRANSPORT: 'true'}),
+    ...(credentials && credentialVariables(credentials)),
+    PATH: [env['PATH'], standardPath].filter(Boolean).join(':'),
+  }
+}
+
+/** The guard works for leash, not for the job, and only its user and root can see its environment. */
+function credentialVariables({user, password, passwordFile}: Credentials): Record<string, string> {
+  return {
+    LEASH_USER: user.value,
+    ...(passwordFile === undefined ? {LEASH_PASSWORD: password.value} : {LEASH_PASSWORD_FILE: passwordFile}),
+  }
+}
+
+/** Files by their absolute paths: the guard works in another directory. */
+function tlsVariables({ca, certificate, key, serverName}: Tls): Record<string, string> {
+  const all = {
+    LEASH_CACERT: ca.value?.path,
+    LEASH_CLIENT_CERT: certificate.value?.path,
+    LEASH_CLIENT_KEY: key.value?.path,
+    LEASH_SERVER_NAME: serverName.value,
+  }
+  const set = Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  return Object.fromEntries(set)
+}
