@@ -1,12 +1,11 @@
 import {spawn} from 'node:child_process'
-import {readFileSync} from 'node:fs'
 import {EtcdServer} from '../test/support/EtcdServer.ts'
 import {deleteKey, keysUnder} from '../test/support/etcdGateway.ts'
 import {Job} from '../test/support/Job.ts'
 import {type FixtureMode, Oracle} from '../test/support/oracle.ts'
 import {TcpProxy} from '../test/support/TcpProxy.ts'
 import {nowMs, pause, until} from '../test/support/wait.ts'
-import {medianMs} from './measure.ts'
+import {medianMs, memoryOf} from './measure.ts'
 
 /** What `--contain` gets, and the tier that comes of it where a cgroup can be made. */
 const tiers = {auto: 'cgroup', group: 'session'} as const
@@ -124,10 +123,4 @@ async function killLeash(
     pssKb: memory.reduce((sum, {pssKb}) => sum + pssKb, 0),
     rssKb: Math.max(...memory.map(({rssKb}) => rssKb)),
   }
-}
-
-function memoryOf(pid: number): {pssKb: number; rssKb: number} {
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
-  const of = (field: string): number => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(text)?.[1])
-  return {pssKb: of('Pss'), rssKb: of('Rss')}
 }

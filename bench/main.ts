@@ -6,11 +6,12 @@ import {scratchDirectory} from '../test/support/scratch.ts'
 import {buildBareLeash} from './bareLeash.ts'
 import {ConsulAgent} from './ConsulAgent.ts'
 import {measureEndings} from './endings.ts'
+import {measureHandles} from './handles.ts'
 import {medianMs, type Contender, measure, onPath, versionOf} from './measure.ts'
 
 /*
- * What one lock around `true` costs, from exec to exit, beside bare Node and other tools that lock; and how soon a tree is
- * empty, and the next holder starts, when the lock or leash itself is gone.
+ * What one lock around `true` costs, from exec to exit, beside bare Node and other tools that lock; what the commands for a
+ * script cost beside that; and how soon a tree is empty, and the next holder starts, when the lock or leash itself is gone.
  *
  *   npm run bench -- [--rounds N] [--json]
  *
@@ -116,10 +117,11 @@ const rows = results.map(({name, version, ms}) => {
 const [, ours = NaN, ofGroup = NaN, bare = NaN] = rows.map(({timesNode}) => timesNode)
 const added = {cgroup: ours / bare - 1, session: ofGroup / bare - 1}
 
+const handles = await measureHandles(leash, environment, rounds)
 const endings = await measureEndings(Math.max(1, Math.floor(rounds / 3)))
 
 if (values.json) {
-  console.log(JSON.stringify({rounds, goal: mostTimesNode, added, rows, endings}, undefined, 2))
+  console.log(JSON.stringify({rounds, goal: mostTimesNode, added, rows, handles, endings}, undefined, 2))
 } else {
   const width = Math.max(...rows.map(({name}) => name.length))
   console.log(`${''.padEnd(width)}   median  fastest   x node`)
@@ -132,6 +134,13 @@ if (values.json) {
   console.log(
     `\nmilliseconds, ${rounds} interleaved rounds; leash takes ${ours.toFixed(2)} times node, at most ${mostTimesNode} is the goal;\n` +
       `guard, stub, containment and launcher add ${percent(added.cgroup)} (best tier) and ${percent(added.session)} (session)\n`,
+  )
+  for (const {step, medianMs: ms, timesRun} of handles.steps)
+    console.log(`${step.padEnd(width)}${ms.toFixed(1).padStart(9)}   ${timesRun.toFixed(2)} x run`)
+  const {keeper, bareNode} = handles
+  console.log(
+    `a keeper: ${keeper.rssKb} kB resident, ${(keeper.rssKb / bareNode.rssKb).toFixed(2)} times bare Node; ` +
+      `${keeper.pssKb} kB proportionally, ${(keeper.pssKb / bareNode.pssKb).toFixed(2)} times\n`,
   )
   for (const {tier, toldToEmptyMs, bareToEmptyMs, ...killed} of endings) {
     const {killedToEmptyMs, killedToNextMs, guardPssKb, guardRssKb} = killed

@@ -1,5 +1,5 @@
 import {spawnSync} from 'node:child_process'
-import {existsSync} from 'node:fs'
+import {existsSync, readFileSync} from 'node:fs'
 import path from 'node:path'
 
 export interface Contender {
@@ -66,4 +66,11 @@ export function versionOf(
 export function plainEnvironment(added: Contender['environment'] = {}): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !/^(NODE_|LEASH_|ETCDCTL_|CONSUL_)/.test(name))
   return {...Object.fromEntries(kept), ...added}
+}
+
+/** Proportional and resident set sizes of a process. */
+export function memoryOf(pid: number): {pssKb: number; rssKb: number} {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
+  const of = (field: string): number => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(text)?.[1])
+  return {pssKb: of('Pss'), rssKb: of('Rss')}
 }
