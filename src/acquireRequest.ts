@@ -38,11 +38,13 @@ export function acquireRequest(
   if (kept === undefined) refuseWithoutKeeper(flags)
   const {uid, home} = systemWorld()
   const lock = lockRequest({...flags, 'with-lock': names}, settings)
+  // Who looks for the holder finds a process that is there.
+  const holder = {...lock.holder, pid: kept?.pid ?? process.ppid}
   const directory = prepareHandleDirectory({uid, home})
   const {bootId, bootMs} = bootTime()
   sweepHandles(directory, {bootId, bootMs, wallMs: Date.now()})
   return {
-    lock,
+    lock: {...lock, holder},
     directory,
     endpoints: settings.connection.endpoints.value.map(({url}) => url),
     bootId,

@@ -94,6 +94,8 @@ class Keeper {
       const guard = await starting
       await guard.arm(lock)
       if (guard.failed.aborted || standing === undefined) throw new Error('the guard has died')
+      // Nobody has worked under the lock: it is not left to run out.
+      if (runningProcesses.startOf(kept.pid) !== kept.startTicks) throw endedMeanwhile(kept)
       const handle = {...order.handle, keeper: {...self, guard: standing, keeps: kept}}
       const started = new Keeper(order, ports, {lock, guard, handle})
       keeper = started
@@ -190,6 +192,11 @@ class Keeper {
       // Somebody has removed it, or the disk is full: what is kept goes on being kept.
     }
   }
+}
+
+function endedMeanwhile({pid}: ProcessIdentity): LeashError {
+  const message = `the process ${pid}, which was to be kept, has ended meanwhile`
+  return new LeashError('usage', message, 'keep one that lives as long as its work')
 }
 
 function asLeashError(error: unknown, {lastFailure}: LeaseStore): LeashError {
