@@ -8,7 +8,8 @@ import type {HandleRequest} from './lib/handle/acquireHandle.ts'
 import {bootTime} from './lib/handle/bootTime.ts'
 import {prepareHandleDirectory} from './lib/handle/handleDirectory.ts'
 import {sweepHandles} from './lib/handle/sweepHandles.ts'
-import {leashProgram, ownEnvironment} from './ownPrograms.ts'
+import {takeKeeper} from './earlyKeeper.ts'
+import {settingVariables} from './ownPrograms.ts'
 
 /** The flags of `acquire` that say what to take, and for whom. */
 export type AcquireFlags = SettingsFlags & {
@@ -50,7 +51,7 @@ export function acquireRequest(
     bootId,
     own: env['LEASH_HANDLE'] || undefined,
     ...(kept && {
-      keeper: {argv: [...leashProgram, 'keep'], env: ownEnvironment(settings, env), kept, stopSignal},
+      keeper: {process: takeKeeper(), environment: settingVariables(settings), kept, stopSignal},
     }),
   }
 }

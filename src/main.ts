@@ -33,7 +33,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     const [id = '', ...rest] = argv
     const load = Object.hasOwn(LOADERS, id) ? LOADERS[id] : undefined
-    if (load) await runCommand(id, (await load()).default, rest)
+    if (load) await runCommand(id, (await load(rest)).default, rest)
     else await answerWithoutCommand(argv)
   } catch (error) {
     sayBug(error)

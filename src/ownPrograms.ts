@@ -18,19 +18,24 @@ const ownVariable = /^(LEASH|ETCDCTL)_/
 /** Where the few programs are that a guard starts, also if the job needs none from there. */
 const standardPath = '/usr/bin:/bin'
 
-/** The environment of a guard, and of a leash that makes the clean end or keeps a lock in our place. */
-export function ownEnvironment(
-  {connection}: Settings,
-  env: Readonly<Record<string, string>>,
-): Record<string, string> {
-  const {endpoints, tls, credentials, insecureTransport} = connection
+/** An environment for programs of ours: without what leash is configured by, and with a PATH. */
+export function plainEnvironment<Value extends string | undefined>(
+  env: Readonly<Record<string, Value>>,
+): Record<string, Value | string> {
   return {
     ...Object.fromEntries(Object.entries(env).filter(([name]) => !ownVariable.test(name))),
+    PATH: [env['PATH'], standardPath].filter(Boolean).join(':'),
+  }
+}
+
+/** The variables by which a leash that we start comes to speak to the same etcd in the same way. */
+export function settingVariables({connection}: Settings): Record<string, string> {
+  const {endpoints, tls, credentials, insecureTransport} = connection
+  return {
     LEASH_ENDPOINTS: endpoints.value.map(({url}) => url).join(','),
     ...(tls && tlsVariables(tls)),
     ...(insecureTransport.value && {LEASH_INSECURE_TRANSPORT: 'true'}),
     ...(credentials && credentialVariables(credentials)),
-    PATH: [env['PATH'], standardPath].filter(Boolean).join(':'),
   }
 }
 

@@ -11,7 +11,7 @@ import {type LockFlags, lockRequest} from './lib/config/lockRequest.ts'
 import type {Settings} from './lib/config/settings.ts'
 import {parseSignal} from './lib/config/signal.ts'
 import {LeashError} from './lib/core/errors.ts'
-import {guardScript, leashProgram, ownEnvironment} from './ownPrograms.ts'
+import {guardScript, leashProgram, plainEnvironment, settingVariables} from './ownPrograms.ts'
 
 /** The flags of `run` that say what to run under which lock. */
 export type RunFlags = LockFlags & {
@@ -61,7 +61,7 @@ export function runRequest(
       guard: {
         script: guardScript,
         cleanEnd: [...leashProgram, 'finish'],
-        env: ownEnvironment(settings, inheritance.env),
+        env: {...plainEnvironment(inheritance.env), ...settingVariables(settings)},
       },
     },
     ending: {stopSignal, leftovers: flags.leftovers ?? 'kill'},

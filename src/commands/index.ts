@@ -3,7 +3,7 @@ import {LOADERS} from './loaders.ts'
 
 const loaded = Object.entries(LOADERS).map(async ([id, load]): Promise<[string, Command.Class]> => [
   id,
-  (await load()).default as unknown as Command.Class,
+  (await load([])).default as unknown as Command.Class,
 ])
 
 /** The table for oclif's `explicit` strategy; oclif reads it when it makes the manifest. */

@@ -1,6 +1,7 @@
 import {Socket} from 'node:net'
 import {LeashCommand} from '../LeashCommand.ts'
 import {loadSettings} from '../lib/config/settings.ts'
+import {systemWorld} from '../lib/config/world.ts'
 import {keep} from '../lib/handle/keeper.ts'
 import {KeeperLink} from '../lib/handle/keeperProcess.ts'
 import {openStore} from '../openPorts.ts'
@@ -9,7 +10,7 @@ import {guardScript} from '../ownPrograms.ts'
 /** Where `acquire` speaks to us. */
 const linkDescriptor = 3
 
-/** Started by `acquire --keep`, with nothing of its caller's but an environment. */
+/** Started by `acquire --keep`, which tells it all that it needs. */
 export default class Keep extends LeashCommand {
   static override hidden = true
   static override summary = 'Internal: renew a lock that acquire has taken, for as long as a process lives.'
@@ -18,9 +19,12 @@ export default class Keep extends LeashCommand {
     for (const signal of ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2'] as const)
       process.on(signal, () => {})
     const link = new KeeperLink(new Socket({fd: linkDescriptor}))
-    const {store, clock} = openStore(loadSettings({}))
+    const order = await link.order()
+    if (order === undefined) return
+    const {environment} = order
+    const {store, clock} = openStore(loadSettings({}, {...systemWorld(), environment}))
     // Nothing that lets somebody in: it only kills.
     const guard = {script: guardScript, env: {PATH: process.env['PATH'] ?? ''}}
-    await keep(link, {store, clock, guard}).finally(() => store.close())
+    await keep(order, link, {store, clock, guard}).finally(() => store.close())
   }
 }

@@ -1,11 +1,17 @@
 import type {LeashCommand} from '../LeashCommand.ts'
 
 /**
- * All commands, by name. A command is loaded when it is the one to run: what `leash run` does not need is not even
- * evaluated. This is the only list; index.ts makes oclif's table of it.
+ * All commands, by name; each gets its arguments. A command is loaded when it is the one to run: what `leash run` does not need
+ * is not even evaluated. This is the only list; index.ts makes oclif's table of it.
  */
-export const LOADERS: Readonly<Record<string, () => Promise<{default: typeof LeashCommand}>>> = {
-  acquire: () => import('./acquire.ts'),
+export const LOADERS: Readonly<
+  Record<string, (argv: readonly string[]) => Promise<{default: typeof LeashCommand}>>
+> = {
+  acquire: async (argv) => {
+    const {startKeeper} = await import('../earlyKeeper.ts')
+    startKeeper(argv)
+    return import('./acquire.ts')
+  },
   check: () => import('./check.ts'),
   finish: () => import('./finish.ts'),
   keep: () => import('./keep.ts'),

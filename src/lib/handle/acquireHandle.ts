@@ -2,7 +2,6 @@ import {rmSync} from 'node:fs'
 import {type RunOutcome, notAcquired} from '../child/runUnderLock.ts'
 import {describeCause} from '../child/runMessage.ts'
 import {Interrupted} from '../child/signalInbox.ts'
-import type {ProcessIdentity} from '../child/processIdentity.ts'
 import {LeashError} from '../core/errors.ts'
 import type {HeldLock} from '../core/heldLock.ts'
 import {type LockPorts, type LockRequest, acquire} from '../core/lock.ts'
@@ -10,7 +9,7 @@ import type {LossCause} from '../core/session.ts'
 import type {Handle} from './handle.ts'
 import {createHandle} from './handleFile.ts'
 import {handleOf} from './holdOfHandle.ts'
-import {KeeperProcess} from './keeperProcess.ts'
+import type {KeepOrder, KeeperProcess} from './keeperProcess.ts'
 import {findOwnHandle} from './ownHandle.ts'
 
 /** Locks to take for the commands that follow. */
@@ -24,12 +23,7 @@ export interface HandleRequest {
   /** A handle that the caller may have already. */
   own?: string | undefined
   /** Who is to renew them, for whom; without: nobody. */
-  keeper?: {
-    argv: readonly [string, ...string[]]
-    env: NodeJS.ProcessEnv
-    kept: ProcessIdentity
-    stopSignal: NodeJS.Signals
-  }
+  keeper?: Pick<KeepOrder, 'kept' | 'stopSignal' | 'environment'> & {process: KeeperProcess}
 }
 
 /** How it ended: with a handle, or as a run does that never held the lock. */
@@ -57,21 +51,20 @@ export async function acquireHandle(
   const waitedMs = (): number => Math.round(clock.elapsedMs() - startedAtMs)
   const {own} = request
   const found = own === undefined ? undefined : await findOwnHandle(own, request, ports)
-  if (own !== undefined && found?.is === 'overlapping') return {outcome: 'ownHandle', path: own}
-  if (own !== undefined && found?.is === 'same') {
+  const {process: keeper} = request.keeper ?? {}
+  if (own !== undefined && found !== undefined) {
+    keeper?.abandon()
+    if (found.is === 'overlapping') return {outcome: 'ownHandle', path: own}
     publish(found.handle, own)
     return {outcome: 'acquired'}
   }
-  const {argv, env} = request.keeper ?? {}
-  // Before etcd is asked: what it has to do until it is ready lasts as long as etcd's answers.
-  const keeper = argv && env && KeeperProcess.start(argv, env)
   try {
     const acquisition = await acquire(request.lock, ports, interrupted)
     if (acquisition.is !== 'held') {
       keeper?.abandon()
       return notAcquired(acquisition, request.lock, waitedMs())
     }
-    await leave(acquisition.lock, keeper, request, ports, interrupted, publish)
+    await leave(acquisition.lock, request, ports, interrupted, publish)
     return {outcome: 'acquired'}
   } catch (error) {
     keeper?.abandon()
@@ -84,8 +77,7 @@ export async function acquireHandle(
 /** Leaves the hold to a keeper, or to the commands that follow. Whatever fails gives it back. */
 async function leave(
   lock: HeldLock,
-  keeper: KeeperProcess | undefined,
-  {keeper: plan, directory, endpoints, bootId, lock: {connectTimeoutMs: limitMs}}: HandleRequest,
+  {keeper, directory, endpoints, bootId, lock: {connectTimeoutMs: limitMs}}: HandleRequest,
   {clock}: LockPorts,
   interrupted: AbortSignal,
   publish: (handle: Handle, path: string) => void,
@@ -94,17 +86,17 @@ async function leave(
   try {
     await unless(interrupted, lock.declare(interrupted))
     const handle = handleOf(lock, clock, {endpoints, bootId})
-    if (keeper === undefined || plan === undefined) path = createHandle(directory, handle)
+    if (keeper === undefined) path = createHandle(directory, handle)
     else {
-      const {kept, stopSignal} = plan
-      path = await unless(interrupted, keeper.takeOver({handle, directory, kept, stopSignal, limitMs}))
+      const {process, ...order} = keeper
+      path = await unless(interrupted, process.takeOver({...order, handle, directory, limitMs}))
     }
     if (lock.lost.aborted) throw lostTooSoon(lock.lost.reason as LossCause)
     publish(handle, path)
-    keeper?.go()
+    keeper?.process.go()
     lock.leave()
   } catch (error) {
-    keeper?.abandon()
+    keeper?.process.abandon()
     await lock.release(!lock.lost.aborted)
     if (path !== undefined && keeper === undefined) rmSync(path, {force: true})
     throw error

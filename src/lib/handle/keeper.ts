@@ -37,9 +37,7 @@ const outOfTime = Symbol('out of time')
  * The life of a keeper: takes over a hold, and renews it until the process that it keeps has ended, somebody gives it back,
  * or it is lost and the process with its descendants is dead.
  */
-export async function keep(link: KeeperLink, ports: KeeperPorts): Promise<void> {
-  const order = await link.order()
-  if (order === undefined) return
+export async function keep(order: KeepOrder, link: KeeperLink, ports: KeeperPorts): Promise<void> {
   let keeper: Keeper
   try {
     keeper = await Keeper.start(order, ports)

@@ -16,6 +16,8 @@ export interface KeepOrder {
   stopSignal: NodeJS.Signals
   /** How long etcd may take to confirm the lease to the keeper, in milliseconds. */
   limitMs: number
+  /** What leash's settings are to be read from: it may let somebody in, and goes over the socket only. */
+  environment: Readonly<Record<string, string>>
 }
 
 /** The words between `leash acquire` and its keeper, on a socket, each at the beginning of a line. */
@@ -45,7 +47,10 @@ export class KeeperProcess {
     this.#socket.unref()
   }
 
-  /** @param argv of the hidden command `keep` */
+  /**
+   * @param argv of the hidden command `keep`
+   * @param env for what the keeper starts, and nothing else
+   */
   static start([program, ...args]: readonly [string, ...string[]], env: NodeJS.ProcessEnv): KeeperProcess {
     const stdio = ['ignore' as const, 'ignore' as const, 'ignore' as const, 'pipe' as const]
     return new KeeperProcess(spawn(program, args, {detached: true, cwd: '/', env, stdio}))

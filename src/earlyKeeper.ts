@@ -1,0 +1,18 @@
+import {KeeperProcess} from './lib/handle/keeperProcess.ts'
+import {leashProgram, plainEnvironment} from './ownPrograms.ts'
+
+let early: KeeperProcess | undefined
+
+/**
+ * Starts the keeper of `acquire --keep` before the rest of the command is loaded, which takes as long as Node takes to start.
+ * One that is not taken ends with us.
+ */
+export function startKeeper(argv: readonly string[]): void {
+  if (!argv.some((arg) => arg === '--keep' || arg.startsWith('--keep='))) return
+  early = KeeperProcess.start([...leashProgram, 'keep'], plainEnvironment(process.env))
+}
+
+/** The keeper that was started, or one that is. */
+export function takeKeeper(): KeeperProcess {
+  return early ?? KeeperProcess.start([...leashProgram, 'keep'], plainEnvironment(process.env))
+}
