@@ -2,7 +2,14 @@ import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
 import {LeashError} from '../../../src/lib/core/errors.ts'
 import type {LeaseId} from '../../../src/lib/core/identifiers.ts'
-import {lockKeys, rawLockKeys, ticketKey} from '../../../src/lib/core/lockName.ts'
+import {
+  type LockKeys,
+  inOrder,
+  lockKeys,
+  mostLocks,
+  rawLockKeys,
+  ticketKey,
+} from '../../../src/lib/core/lockName.ts'
 
 const allowed = (name: string): boolean => {
   try {
@@ -133,4 +140,69 @@ test('a raw key may be 1000 bytes long, not 1001, and keeps the other rules', ()
   expect(refusal(() => rawLockKeys('k'.repeat(1001))).message).toContain('the raw key')
   expect(refusal(() => rawLockKeys('')).message).toBe('the raw key is empty')
   expect(refusal(() => rawLockKeys('a\nb')).message).toContain('U+000A')
+})
+
+describe('several locks', () => {
+  const named = (first: string, ...others: string[]): [LockKeys, ...LockKeys[]] => [
+    lockKeys('leash/', first),
+    ...others.map((other) => lockKeys('leash/', other)),
+  ]
+  const raw = (first: string, ...others: string[]): [LockKeys, ...LockKeys[]] => [
+    rawLockKeys(first),
+    ...others.map(rawLockKeys),
+  ]
+  const names = (keys: readonly LockKeys[]): string[] => keys.map((one) => one.name)
+
+  test('are taken in the same order, in whichever they were named', () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(name, {minLength: 1, maxLength: 8}), fc.gen(), (texts, gen) => {
+        const [first = '', ...others] = texts
+        const [shuffledFirst = '', ...shuffled] = gen(fc.shuffledSubarray, texts, {minLength: texts.length})
+        expect(inOrder(named(shuffledFirst, ...shuffled))).toEqual(inOrder(named(first, ...others)))
+      }),
+    )
+  })
+
+  test('are in the byte order of their keys, which etcd has, too, and not in that of UTF-16', () => {
+    const [smaller, larger] = ['\uff01', '\u{1f512}']
+    expect(larger < smaller).toBe(true)
+    expect(names(inOrder(named(larger, smaller)))).toEqual([smaller, larger])
+    // The `/` that ends a key counts.
+    expect(names(inOrder(named('a!', 'a', 'a0')))).toEqual(['a!', 'a', 'a0'])
+  })
+
+  test('that are named twice are taken once', () => {
+    expect(names(inOrder(named('b', 'a', 'b', 'a')))).toEqual(['a', 'b'])
+    expect(names(inOrder(raw('b', 'b')))).toEqual(['b'])
+  })
+
+  test(`may be ${mostLocks}, each once, and not one more`, () => {
+    const some = (count: number): [LockKeys, ...LockKeys[]] => {
+      const all = Array.from({length: count}, (_, index) => String(index))
+      return named('0', ...all, ...all)
+    }
+    expect(inOrder(some(mostLocks))).toHaveLength(mostLocks)
+    const error = refusal(() => inOrder(some(mostLocks + 1)))
+    expect(error.code).toBe('usage')
+    expect(error.message).toBe(`${mostLocks + 1} locks are named, and ${mostLocks} is the most`)
+    expect(error.wayOut).toBe('name one lock that stands for them')
+  })
+
+  test.each([
+    [['a', 'a/b'], 'a/b', 'a'],
+    [['a/b/c', 'b', 'a'], 'a/b/c', 'a'],
+    // Between the two in the order stands nothing that is not within the first, too.
+    [['a/b', 'a!', 'a', 'a0'], 'a/b', 'a'],
+    [['a', 'a/'], 'a/', 'a'],
+  ])('of which one raw key lies within the queue of another are refused: %j', (keys, inner, outer) => {
+    const [first = '', ...others] = keys
+    const error = refusal(() => inOrder(raw(first, ...others)))
+    expect(error.code).toBe('usage')
+    expect(error.message).toBe(`the raw key "${inner}" lies within the queue of "${outer}"`)
+    expect(error.wayOut).toBe('name only one of the two')
+  })
+
+  test('whose raw keys only begin alike are fine', () => {
+    expect(names(inOrder(raw('ab', 'a', 'a!/b')))).toEqual(['a!/b', 'a', 'ab'])
+  })
 })

@@ -1,65 +1,9 @@
 import fc from 'fast-check'
 import {expect, test} from 'vitest'
-import type {HeldLock} from '../../../src/lib/core/heldLock.ts'
-import type {LossCause} from '../../../src/lib/core/session.ts'
-import {type Client, World, notAtAll, fenceOf} from './world.fixture.ts'
+import {Actor} from './Actor.fixture.ts'
+import {World, fenceOf, notAtAll} from './world.fixture.ts'
 
 const foreignKey = 'leash/lock/nightly/foreign'
-
-/** One who wants the lock, and how long its child ran: one that ignores TERM, so until it was killed. */
-class Actor {
-  readonly client: Client
-  readonly #world: World
-  lock?: HeldLock
-  waits = true
-  fromMs = Infinity
-  toMs = Infinity
-
-  constructor(world: World, {isTry, answerLost}: {isTry: boolean; answerLost: boolean}) {
-    this.#world = world
-    this.client = world.client()
-    if (answerLost) this.client.store.loseAnswer('enqueue')
-    this.client.acquire(isTry ? {wait: notAtAll} : {}).then(
-      (acquisition) => {
-        this.waits = false
-        if (acquisition.is === 'held') this.#run(acquisition.lock)
-      },
-      () => (this.waits = false),
-    )
-  }
-
-  get runs(): boolean {
-    const nowMs = this.#world.clock.elapsedMs()
-    return this.fromMs <= nowMs && nowMs < this.toMs
-  }
-
-  end(): void {
-    this.#endAt(this.#world.clock.elapsedMs())
-    void this.lock?.release(true)
-  }
-
-  #run(lock: HeldLock): void {
-    const {clock} = this.#world
-    this.lock = lock
-    this.fromMs = clock.elapsedMs()
-    lock.childStarted()
-    lock.lost.addEventListener('abort', () => {
-      const cause = lock.lost.reason as LossCause
-      this.#kill(cause.kind === 'ticketGone' ? clock.elapsedMs() : cause.killAtMs)
-    })
-    lock.gone.addEventListener('abort', () => this.#kill(clock.elapsedMs()))
-  }
-
-  #kill(atMs: number): void {
-    if (atMs >= this.toMs) return
-    this.#endAt(atMs)
-    void this.#world.clock.sleepUntil(atMs).then(() => this.lock?.release(false))
-  }
-
-  #endAt(atMs: number): void {
-    this.toMs = Math.min(this.toMs, atMs)
-  }
-}
 
 type Step =
   | {what: 'wait' | 'try'; answerLost: boolean}
@@ -95,7 +39,9 @@ class Model {
     switch (now.what) {
       case 'wait':
       case 'try':
-        this.actors.push(new Actor(this.world, {isTry: now.what === 'try', answerLost: now.answerLost}))
+        this.actors.push(
+          new Actor(this.world, {answerLost: now.answerLost, ...(now.what === 'try' && {wait: notAtAll})}),
+        )
         break
       case 'foreigner':
         if (etcd.get(foreignKey) === undefined) etcd.put({key: foreignKey, value: ''})
