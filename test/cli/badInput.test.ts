@@ -32,6 +32,7 @@ const refusal = async (
   return [status, stderr.slice('leash: '.length, -1)]
 }
 
+const manyNames = Array.from({length: 32}, (_, index) => `x${index}`)
 const seeHelp = 'see "leash run --help"'
 
 describe('a command line that is wrong: 64, and one line with the value, the rule and the way out', () => {
@@ -56,7 +57,18 @@ describe('a command line that is wrong: 64, and one line with the value, the rul
       ['run', '-l', 'x', '--ttl', '5s', '--ttl', '6s', 'true'],
       `flag --ttl can only be specified once; ${seeHelp}`,
     ],
-    [['run', '-l', 'x', '-l', 'y', 'true'], 'x: --with-lock is given more than once; name one lock'],
+    [
+      ['run', '-l', 'x', '-l', 'y', '-l', '', 'true'],
+      'x, y, : the lock name is empty; give 1 to 200 bytes of text',
+    ],
+    [
+      ['run', ...manyNames.flatMap((name) => ['-l', name]), 'true'],
+      `${manyNames.join(', ')}: 32 locks are named, and 31 is the most; name one lock that stands for them`,
+    ],
+    [
+      ['run', '--raw-key', '-l', 'app/db/x', '-l', 'app/db', 'true'],
+      'app/db/x, app/db: the raw key "app/db/x" lies within the queue of "app/db"; name only one of the two',
+    ],
     [
       ['run', '-l', 'x'],
       'x: there is no command to run; put it after the options: leash run -l NAME -- COMMAND',

@@ -1,6 +1,8 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {encodeEnding} from '../../src/lib/child/ending.ts'
 import type {LeaseId} from '../../src/lib/core/identifiers.ts'
+import type {Dequeue} from '../../src/lib/core/ports.ts'
+import {mostLocks} from '../../src/lib/core/lockName.ts'
 import {EtcdServer} from '../support/EtcdServer.ts'
 import {keysUnder, leases} from '../support/etcdGateway.ts'
 import {freePorts} from '../support/scratch.ts'
@@ -15,14 +17,17 @@ beforeAll(async () => {
 })
 afterAll(() => etcd[Symbol.asyncDispose]())
 
-const markKey = 'leash/held/lock/x'
-/** What a guard would be told of the hold of `x`. */
-const ending = async (): Promise<string> => {
-  const [ticket] = await keysUnder(etcd.url, 'leash/lock/x/')
-  if (ticket === undefined) throw new Error('nobody holds it')
-  const {key, createRevision} = ticket
-  const lease = BigInt(`0x${key.split('/').at(-1)}`) as LeaseId
-  return encodeEnding([{ticket: {key, lease, createRevision: BigInt(createRevision)}, markKey}])
+/** What a guard would be told of the hold of these locks. */
+const ending = async (...names: readonly [string, ...string[]]): Promise<string> => {
+  const holdOf = async (name: string): Promise<Dequeue> => {
+    const [ticket] = await keysUnder(etcd.url, `leash/lock/${name}/`)
+    if (ticket === undefined) throw new Error(`nobody holds ${name}`)
+    const {key, createRevision} = ticket
+    const lease = BigInt(`0x${key.split('/').at(-1)}`) as LeaseId
+    return {ticket: {key, lease, createRevision: BigInt(createRevision)}, markKey: `leash/held/lock/${name}`}
+  }
+  const [first, ...others] = names
+  return encodeEnding([await holdOf(first), ...(await Promise.all(others.map(holdOf)))])
 }
 
 describe('the clean end in the place of a leash that died', () => {
@@ -30,10 +35,40 @@ describe('the clean end in the place of a leash that died', () => {
     await using run = new Leash(['run', '-l', 'x', '--', 'sh', '-c', 'echo runs; read line'], {env})
     await run.says(/runs/)
     expect(await keysUnder(etcd.url, '')).toHaveLength(2)
-    expect(await leash(['finish', await ending()], {env})).toEqual({status: 0, stdout: '', stderr: ''})
+    expect(await leash(['finish', await ending('x')], {env})).toEqual({status: 0, stdout: '', stderr: ''})
     expect(await keysUnder(etcd.url, '')).toEqual([])
     expect(await leases(etcd.url)).toEqual([])
     expect((await run.end()).status).toBe(79)
+  })
+
+  test('of several locks leaves nothing, either', async () => {
+    await using run = new Leash(['run', '-l', 'x', '-l', 'y', '--', 'sh', '-c', 'echo runs; read line'], {
+      env,
+    })
+    await run.says(/runs/)
+    expect(await keysUnder(etcd.url, '')).toHaveLength(4)
+    expect(await leash(['finish', await ending('x', 'y')], {env})).toEqual({
+      status: 0,
+      stdout: '',
+      stderr: '',
+    })
+    expect(await keysUnder(etcd.url, '')).toEqual([])
+    expect(await leases(etcd.url)).toEqual([])
+    expect((await run.end()).status).toBe(79)
+  })
+
+  test('is made by the guard for as many locks as there may be, with the longest names', async () => {
+    const longest = (index: number): string => String(index).padStart(200, '%')
+    const names = Array.from({length: mostLocks}, (_, index) => ['-l', longest(index)])
+    await using run = new Leash(['run', ...names.flat(), '--', 'sh', '-c', 'echo runs; read line'], {env})
+    await run.says(/runs/)
+    expect(await keysUnder(etcd.url, '')).toHaveLength(2 * mostLocks)
+    await run.killHard()
+    await until('nothing to be left', async () => (await keysUnder(etcd.url, '')).length === 0, {
+      withinMs: 10_000,
+    })
+    await until('the guard to end', () => run.processes().length === 0, {withinMs: 10_000})
+    await until('no lease to be left', async () => (await leases(etcd.url)).length === 0, {withinMs: 10_000})
   })
 
   test.each([

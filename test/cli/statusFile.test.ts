@@ -27,10 +27,14 @@ const run = (...args: string[]): Promise<Ended> => leash(file.runs(...args), {en
 
 const matching = (pattern: RegExp): string => expect.stringMatching(pattern) as string
 const anyNumber = expect.any(Number) as number
-const held = {
+const one = {
   lock: 'x',
   fence: matching(/^[1-9]\d*$/),
   key: matching(/^leash\/lock\/x\/[0-9a-f]+$/),
+}
+const held = {
+  ...one,
+  locks: [one],
   lease: matching(/^[0-9a-f]+$/),
   waitedMs: anyNumber,
   heldMs: anyNumber,
@@ -44,6 +48,7 @@ const neverHeld = {
   signal: null,
   fence: null,
   key: null,
+  locks: null,
   lease: null,
   waitedMs: anyNumber,
   heldMs: null,
