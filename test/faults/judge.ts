@@ -140,7 +140,7 @@ export const noteKill = (round: Round, verdict: Verdict, killedAtMs: number, emp
 
 export const countOverlaps = ({oracle}: Round, verdict: Verdict): void => {
   const violations = oracle.violations()
-  verdict.overlaps = violations.length
+  verdict.overlaps += violations.length
   for (const {name, atMs} of violations) {
     const end = oracle.notes().find((note) => note.name === name && note.event === 'overlap-ended')
     verdict.problems.push(`OVERLAP of ${end ? `${(end.atMs - atMs).toFixed(1)} ms` : 'unknown length'}`)

@@ -2,7 +2,7 @@ import {nowMs, pause} from '../support/wait.ts'
 import {characterOf, type Character} from './characters.ts'
 import type {Fault} from './Fault.ts'
 import {faults} from './faults.ts'
-import {judge} from './judge.ts'
+import {countOverlaps, judge} from './judge.ts'
 import {leftOfStage} from './leftovers.ts'
 import {Round} from './round.ts'
 import {Stage} from './stage.ts'
@@ -64,7 +64,9 @@ const runBatch = async (
     return [...verdicts, await leftOfStage(fault, stage, ttlMs)].reduce(together)
   } catch (error) {
     // A round that did not come about: a fault of leash or of this suite, and in any case not a pass.
-    return {...emptyVerdict(), wrongStatuses: 1, problems: [describe(error)]}
+    const verdict = {...emptyVerdict(), wrongStatuses: 1, problems: [describe(error)]}
+    for (const round of rounds) countOverlaps(round, verdict)
+    return verdict
   } finally {
     await Promise.all(rounds.map((round) => round[Symbol.asyncDispose]()))
   }

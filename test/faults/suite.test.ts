@@ -1,18 +1,25 @@
 import path from 'node:path'
 import {describe, expect, test} from 'vitest'
 import {etcdctlProgram} from '../support/EtcdServer.ts'
+import {leash} from '../support/Job.ts'
+import type {Fault} from './Fault.ts'
 import {faults} from './faults.ts'
 import {runFault} from './runFault.ts'
+import {Floor, verdictWithSecondChance} from './secondChance.ts'
 import type {Verdict} from './verdict.ts'
 
 const careless = ['sh', path.join(import.meta.dirname, 'careless.sh'), etcdctlProgram('3.5')]
 
-const verdictOn = async (name: string): Promise<Verdict> => {
+/** A copy is not in the table, and hence gets the simplest child. */
+const copyOf = (name: string): Fault => {
   const fault = faults.find((row) => row.name === name)
   if (!fault) throw new Error('the fault has another name')
-  // A copy is not in the table, and hence gets the simplest child.
-  return (await runFault({...fault}, {rounds: 1, jobs: 1, ttlMs: 2000, program: careless})).verdict
+  return {...fault}
 }
+const small = {rounds: 1, jobs: 1, ttlMs: 2000}
+
+const verdictOn = async (name: string): Promise<Verdict> =>
+  (await runFault(copyOf(name), {...small, program: careless})).verdict
 
 /** The suite must fail where it should: with a tool that keeps a lock, but does not keep its job on a leash. */
 describe.concurrent('of a careless tool the suite', () => {
@@ -41,5 +48,65 @@ describe.concurrent('of a careless tool the suite', () => {
     expect(overlaps).toBe(1)
     expect(wrongStatuses).toBeGreaterThan(0)
     expect(problems.join('\n')).toMatch(/the holder was not ended/)
+  })
+})
+
+/** leash, but for the status it ends with, if its command line is like this. */
+const wrongIf = (pattern: string): string[] => [
+  'sh',
+  '-c',
+  `case "$*" in ${pattern}) "$0" "$@"; exit 3 ;; *) exec "$0" "$@" ;; esac`,
+  ...leash(),
+]
+
+describe.concurrent('a second chance', () => {
+  /** The verdict, and how often the fault struck. */
+  const judged = async (program: readonly string[]): Promise<[Verdict, number]> => {
+    let struck = 0
+    const plan = {...small, program, onStory: () => struck++}
+    const verdict = await verdictWithSecondChance(copyOf('lease revoked from outside'), plan, new Floor())
+    return [verdict, struck]
+  }
+
+  test('excuses what goes wrong with a short TTL only', async () => {
+    const [{problems}, struck] = await judged(wrongIf('*2000ms*'))
+    expect({problems, struck}).toEqual({problems: [], struck: 2})
+  })
+
+  test('does not excuse what goes wrong again', async () => {
+    const [{problems}, struck] = await judged(wrongIf('*'))
+    expect(struck).toBe(2)
+    expect(problems.join('\n')).toMatch(/status is 3, not 79[^]*TTL 6000 ms:[^]*status is 3, not 79/)
+  })
+
+  test('is not given to two trees at once, nor to what leaves something behind', async () => {
+    const [{overlaps, leftovers, problems}, struck] = await judged(careless)
+    expect({overlaps, leftovers, struck}).toEqual({overlaps: 1, leftovers: 3, struck: 1})
+    expect(problems.join('\n')).toMatch(/OVERLAP of/)
+  })
+
+  test('is taken alone', async () => {
+    const floor = new Floor()
+    const seen: string[] = []
+    let open = (): void => {}
+    const gate = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    const work = (name: string, until?: Promise<void>) => async (): Promise<void> => {
+      seen.push(`${name} comes`)
+      await until
+      seen.push(`${name} goes`)
+    }
+    const one = floor.together(work('one', gate))
+    await floor.together(work('other'))
+    const others = [floor.alone(work('solo')), floor.alone(work('second solo')), floor.together(work('late'))]
+    await new Promise(setImmediate)
+    expect(seen).toEqual(['one comes', 'other comes', 'other goes'])
+    open()
+    await Promise.all([one, ...others])
+    expect(seen.slice(3)).toEqual([
+      'one goes',
+      ...['solo comes', 'solo goes', 'second solo comes', 'second solo goes', 'late comes', 'late goes'],
+    ])
   })
 })

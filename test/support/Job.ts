@@ -10,7 +10,7 @@ import {nowMs, within} from './wait.ts'
 const repository = path.resolve(import.meta.dirname, '../..')
 
 /** The built command, started as users start it: what package.json names as its program, which finds Node on PATH. */
-const leash = (): string[] => {
+export const leash = (): string[] => {
   const manifest = readFileSync(path.join(repository, 'package.json'), 'utf8')
   const {bin} = JSON.parse(manifest) as {bin: {leash: string}}
   return [path.join(repository, bin.leash)]
