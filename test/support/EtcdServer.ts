@@ -132,7 +132,7 @@ export class EtcdServer implements AsyncDisposable {
     return readFileSync(this.#logFile, 'utf8').trimEnd().split('\n').slice(-count).join('\n')
   }
 
-  /** Resolves when it answers a linearizable read: it is up and there is a leader. */
+  /** Resolves when it answers a linearizable read, or would if it knew who asks: it is up and there is a leader. */
   async ready(withinMs = startMs): Promise<void> {
     await until(
       `etcd ${this.version} at ${this.url} to answer`,
@@ -145,7 +145,8 @@ export class EtcdServer implements AsyncDisposable {
         const read = call(this.url, '/v3/kv/range', {key: 'AA==', limit: '1'}, 1000)
         return read.then(
           () => true,
-          () => false,
+          // Says who reads, after it has asked the leader for the revision to read.
+          (error: Error) => error.message.includes('user name is empty'),
         )
       },
       {withinMs, everyMs: 20, detail: () => `the end of its log:\n${this.logTail()}`},

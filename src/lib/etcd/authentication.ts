@@ -16,6 +16,9 @@ export interface Credentials {
  */
 const authenticateMs = 5000
 
+/** A new token may be refused, too: etcd rounds the end of a signed one down to a second, which may be now. */
+const mostRenewals = 2
+
 /** None, if etcd says that authentication is not enabled. */
 interface Token {
   readonly text: string | undefined
@@ -50,8 +53,7 @@ export class Authentication {
   }
 
   /**
-   * Makes a call with a token; once more with a new one, at once, if the member does not accept it. What it refuses was not
-   * done. `permission denied` counts as that if the token was not new: etcd 3.4 and 3.5.16 answer so to a watch whose token
+   * Makes a call with a token; again with a new one, at once, if the member does not accept it. What it refuses was not done. `permission denied` counts as that if the token was not new: etcd 3.4 and 3.5.16 answer so to a watch whose token
    * has expired.
    *
    * @throws what the call rejects with; `signal.reason`; `LeashError` `permission` for a name or password that etcd does not
@@ -61,17 +63,18 @@ export class Authentication {
     signal: AbortSignal,
     call: (token: string | undefined) => Promise<Answer>,
   ): Promise<Answer> {
-    const known = this.#token
-    const token = known ?? (await this.#fetch(signal))
-    try {
-      return await call(token.text)
-    } catch (error) {
-      if (!isTokenRefused(error) && !(isDenied(error) && token === known)) throw error
-      signal.throwIfAborted()
-      if (this.#token === token) this.#token = undefined
+    for (let renewals = 0; ; renewals++) {
+      const known = this.#token
+      const token = known ?? (await this.#fetch(signal))
+      try {
+        return await call(token.text)
+      } catch (error) {
+        signal.throwIfAborted()
+        if (!isTokenRefused(error) && !(isDenied(error) && token === known)) throw error
+        if (this.#token === token) this.#token = undefined
+        if (renewals === mostRenewals) throw error
+      }
     }
-    const renewed = this.#token ?? (await this.#fetch(signal))
-    return call(renewed.text)
   }
 
   /**

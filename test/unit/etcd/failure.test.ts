@@ -13,6 +13,12 @@ test.each([
   ['a request that etcd could not take', status.RESOURCE_EXHAUSTED, 'etcdserver: too many requests'],
   ['a broken stream', status.INTERNAL, 'Received RST_STREAM with code 2'],
   ['a cancelled call', status.CANCELLED, 'Call cancelled'],
+  ['a token that has expired', status.UNAUTHENTICATED, 'etcdserver: invalid auth token'],
+  [
+    'a token that is older than users and roles',
+    status.INVALID_ARGUMENT,
+    'etcdserver: revision of auth store is old',
+  ],
 ])('%s may be asked again', (_, code, details) => {
   expect(sort(code, details)).toEqual({is: 'transient', reason: `http://e:1: ${details}`})
 })
@@ -41,13 +47,23 @@ test.each([
 
 test.each([
   [status.PERMISSION_DENIED, 'etcdserver: permission denied'],
-  [status.UNAUTHENTICATED, 'etcdserver: invalid auth token'],
-  [status.INVALID_ARGUMENT, 'etcdserver: user name is empty'],
+  [status.UNAUTHENTICATED, 'something else'],
   [status.INVALID_ARGUMENT, 'etcdserver: authentication failed, invalid user ID or password'],
 ])('a refusal is not asked again: %i %s', (code, details) => {
   expect(sort(code, details)).toMatchObject({
     is: 'final',
     error: {code: 'permission', message: `etcd at http://e:1 refuses: ${details}`},
+  })
+})
+
+test('who was given no name is told how to give one', () => {
+  expect(sort(status.INVALID_ARGUMENT, 'etcdserver: user name is empty')).toMatchObject({
+    is: 'final',
+    error: {
+      code: 'permission',
+      message: 'etcd at http://e:1 wants to know a user, and leash was given none',
+      wayOut: 'set LEASH_USER and LEASH_PASSWORD_FILE',
+    },
   })
 })
 
