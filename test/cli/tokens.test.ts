@@ -2,12 +2,15 @@ import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {EtcdServer, type EtcdVersion} from '../support/EtcdServer.ts'
 import {asRoot, credentials, enableUsers, keysAsRoot, Tokens, type TokenKind} from '../support/etcdUsers.ts'
 import {GrpcProxy} from '../support/GrpcProxy.ts'
-import {until} from '../support/wait.ts'
+import {TcpProxy} from '../support/TcpProxy.ts'
+import {pause, until} from '../support/wait.ts'
 import {type Ended, Leash} from './support/leash.ts'
 
 const lifeS = 1
-/** Renewed every 2.25 s: etcd gives a simple token its whole life again when it is used, and looks once in a second. */
-const ttl = '9s'
+/** etcd looks once in a second which simple tokens have expired. */
+const longestLifeMs = 2500
+/** Renewed every 2.25 s: etcd gives a simple token its whole life again when it is used. */
+const shortTtl = '9s'
 
 const kinds: [EtcdVersion, TokenKind][] = [
   ['3.4', 'simple'],
@@ -38,7 +41,7 @@ describe.each(kinds)(`with etcd %s and %s tokens that live for ${lifeS} s`, (ver
       detail: () => proxy.methods.join(' '),
     })
   }
-  const hold = (proxy: GrpcProxy, lock: string): Leash =>
+  const hold = (proxy: {url: string}, lock: string, ttl = shortTtl): Leash =>
     new Leash(['run', '-l', lock, '--ttl', ttl, '--', 'sh', '-c', 'echo runs; read line'], {
       env: {...credentials, LEASH_ENDPOINTS: proxy.url},
     })
@@ -58,14 +61,38 @@ describe.each(kinds)(`with etcd %s and %s tokens that live for ${lifeS} s`, (ver
       await using proxy = await GrpcProxy.to(etcd)
       await using run = hold(proxy, 'long')
       await run.says(/runs/)
-      await more(proxy, 'Authenticate', 3)
+      await more(proxy, 'Authenticate', 1)
+      const watches = count(proxy, 'Watch')
+      await more(proxy, 'Authenticate', 2)
       expect(run.stderr).toBe('')
-      expect(count(proxy, 'Watch')).toBe(1)
+      expect(count(proxy, 'Watch')).toBe(watches)
       await asRoot(etcd, 'del', '--prefix', 'leash/lock/long/')
       expect((await run.end()).status).toBe(79)
       expect(run.stderr).toMatch(/^leash: long: /)
     },
   )
+
+  test.concurrent('the watch on its ticket is opened again with a new one when it was broken', async () => {
+    await using proxy = await GrpcProxy.to(etcd)
+    await using link = await TcpProxy.to(proxy)
+    await using run = hold(link, 'broken', '10m')
+    await run.says(/runs/)
+    await until('a watch', () => count(proxy, 'Watch') === 1, {withinMs: 10_000})
+    // No renewal comes in between: the token that the next watch is opened with has expired.
+    await pause(longestLifeMs)
+    link.dropConnections()
+    await until(
+      'another watch, and a token',
+      () => proxy.methods.slice(-3).join() === 'Watch,Authenticate,Watch',
+      {
+        withinMs: 10_000,
+        detail: () => proxy.methods.join(' '),
+      },
+    )
+    await asRoot(etcd, 'del', '--prefix', 'leash/lock/broken/')
+    expect((await run.end()).status).toBe(79)
+    expect(proxy.methods.filter((method) => method === 'LeaseKeepAlive')).toEqual([])
+  })
 
   test.concurrent('a waiter gets its turn after as many', async () => {
     await using first = await GrpcProxy.to(etcd)
