@@ -111,7 +111,17 @@ test.each(['/nowhere', ''])(
 
 test('what other programs read from the environment is none of our business', async () => {
   const proxy = 'http://127.0.0.1:1'
-  const others = {DEBUG: '*', http_proxy: proxy, HTTP_PROXY: proxy, grpc_proxy: proxy, LEASH_DEBUG: '1'}
+  const names = [
+    'http_proxy',
+    'HTTP_PROXY',
+    'https_proxy',
+    'HTTPS_PROXY',
+    'all_proxy',
+    'ALL_PROXY',
+    'grpc_proxy',
+  ]
+  const proxies = Object.fromEntries(names.map((name) => [name, proxy]))
+  const others = {DEBUG: '*', LEASH_DEBUG: '1', ...proxies}
   const seen = await environmentOfJob(['-l', 'x'], {env: {LEASH_ENDPOINTS: etcd.url, ...others}})
   expect(Object.fromEntries(seen)).toMatchObject(others)
 })

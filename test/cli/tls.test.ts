@@ -47,6 +47,13 @@ describe('over TLS a job runs', () => {
     expect(await run({LEASH_ENDPOINTS: etcd.secureUrl, LEASH_CACERT: authority.certificate})).toEqual(done)
   })
 
+  test('whatever proxies the environment names', async () => {
+    const proxy = 'http://127.0.0.1:1'
+    const proxies = {https_proxy: proxy, HTTPS_PROXY: proxy, all_proxy: proxy, grpc_proxy: proxy}
+    const env = {LEASH_ENDPOINTS: etcd.secureUrl, LEASH_CACERT: authority.certificate}
+    expect(await run({...env, ...proxies})).toEqual(done)
+  })
+
   test("with etcdctl's own variables, which an endpoint without a scheme makes https", async () => {
     const ETCDCTL_ENDPOINTS = mutual.secureUrl.replace('https://', '')
     const files = {

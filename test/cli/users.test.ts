@@ -1,6 +1,7 @@
 import {chmodSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {Authority} from '../support/Authority.ts'
 import {EtcdServer, type EtcdVersion} from '../support/EtcdServer.ts'
 import {
   asRoot,
@@ -16,7 +17,7 @@ import {isAlive} from '../support/processes.ts'
 import {GrpcProxy} from '../support/GrpcProxy.ts'
 import {scratchDirectory} from '../support/scratch.ts'
 import {until} from '../support/wait.ts'
-import {Leash, leash} from './support/leash.ts'
+import {type Ended, Leash, leash} from './support/leash.ts'
 
 /** All that the lock `x` needs. */
 const minimal: readonly Right[] = [
@@ -97,6 +98,31 @@ describe.each<[EtcdVersion]>([['3.4'], ['3.5']])('with the users of etcd %s', (v
       expect((await leash(holding, {env: {...env, LEASH_ENDPOINTS: narrow.url}})).status).toBe(1)
     },
   )
+
+  test('a client certificate is name enough, if its name has a role', async () => {
+    using authority = new Authority()
+    const secure = {...authority.issue('IP:127.0.0.1'), clientCa: authority.certificate}
+    await using mutual = await EtcdServer.start({version, secure})
+    const client = authority.issue('DNS:client')
+    await enableUsers(mutual.url, minimal)
+    const end = (): Promise<Ended> =>
+      leash(['run', '-l', 'x', 'true'], {
+        env: {
+          LEASH_ENDPOINTS: mutual.secureUrl,
+          LEASH_CACERT: authority.certificate,
+          LEASH_CLIENT_CERT: client.certificate,
+          LEASH_CLIENT_KEY: client.key,
+        },
+      })
+    await asRoot(mutual, 'user', 'add', `${client.name}:any`)
+    const refused = await end()
+    expect(refused.status).toBe(77)
+    expect(refused.stderr).toContain(
+      'denies whom our client certificate names to read and write leash/lock/x/..., and to read and write leash/held/lock/x; grant it:',
+    )
+    await asRoot(mutual, 'user', 'grant-role', client.name, role)
+    expect(await end()).toEqual({status: 0, stdout: '', stderr: ''})
+  })
 
   test('a role for other keys is a refusal that names all that is missing', async () => {
     const {status, stderr} = await leash(['run', '-l', 'y', 'true'], {env})

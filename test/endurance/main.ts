@@ -3,7 +3,7 @@
  *
  * Holds K locks (4), each with a waiter behind it, for N seconds (60) at three members whose tokens live for N seconds (5),
  * and kills and restarts one member after the other all the while: for each version of etcd (3.4 and 3.5) and each kind of
- * token (simple and jwt). Prints how often members were restarted and tokens fetched, and what was lost. Ends with 1 if
+ * token (simple and jwt; none is without users, to compare). Prints how often members were restarted and tokens fetched, and what was lost. Ends with 1 if
  * anything was.
  */
 import {parseArgs} from 'node:util'
@@ -44,18 +44,19 @@ interface Endured {
   warnings: string[]
 }
 
-async function endure(version: EtcdVersion, kind: TokenKind): Promise<Endured> {
+async function endure(version: EtcdVersion, kind: TokenKind | 'none'): Promise<Endured> {
   await using belongings = new Belongings()
-  const tokens = new Tokens(kind, lifeS)
+  const tokens = new Tokens(kind === 'none' ? 'simple' : kind, lifeS)
   try {
     const cluster = belongings.add(await EtcdCluster.start({version, flags: tokens.flags}))
-    await enableUsers(cluster.urls[0] ?? '', [{type: 'READWRITE', key: 'leash/', prefix: true}])
+    if (kind !== 'none')
+      await enableUsers(cluster.urls[0] ?? '', [{type: 'READWRITE', key: 'leash/', prefix: true}])
     const proxies: GrpcProxy[] = []
     for (const member of cluster.members) proxies.push(belongings.add(await GrpcProxy.to(member)))
     const start = (lock: string): Leash =>
       belongings.add(
         new Leash(['run', '-l', lock, '--ttl', values.ttl, '--', 'sh', '-c', 'echo runs; read line'], {
-          env: {...credentials, LEASH_ENDPOINTS: proxies.map(({url}) => url).join(',')},
+          env: {...(kind !== 'none' && credentials), LEASH_ENDPOINTS: proxies.map(({url}) => url).join(',')},
         }),
       )
     const names = Array.from({length: locks}, (_, index) => `lock-${index}`)
@@ -101,7 +102,7 @@ async function endure(version: EtcdVersion, kind: TokenKind): Promise<Endured> {
 let failed = false
 console.log(`${2 * locks} leashes, TTL ${values.ttl}, ${seconds} s, tokens of ${lifeS} s`)
 for (const version of values.version as EtcdVersion[]) {
-  for (const kind of values.tokens as TokenKind[]) {
+  for (const kind of values.tokens as (TokenKind | 'none')[]) {
     const {restarts, tokens, renewals, losses, warnings} = await endure(version, kind)
     console.log(
       `etcd ${version}, ${kind} tokens: ${restarts} restarts, ${tokens} tokens fetched, ${renewals} renewals, ` +

@@ -5,6 +5,8 @@ import {scratchDirectory} from './scratch.ts'
 
 /** Files in PEM format. */
 export interface Issued {
+  /** The common name: etcd's user, where it takes them from certificates. */
+  readonly name: string
   readonly certificate: string
   readonly key: string
 }
@@ -67,7 +69,7 @@ export class Authority implements Disposable {
       '-out',
       certificate,
     )
-    return {certificate, key}
+    return {name, certificate, key}
   }
 
   [Symbol.dispose](): void {

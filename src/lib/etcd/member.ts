@@ -197,7 +197,6 @@ export class Member {
     call: (metadata: Metadata) => Promise<Answer>,
   ): Promise<Answer> {
     const authentication = this.#authentication
-    if (authentication === undefined) return call(new Metadata())
     let metadata = new Metadata()
     const withToken = (token: string | undefined): Promise<Answer> => {
       metadata = new Metadata()
@@ -205,12 +204,12 @@ export class Member {
       return call(metadata)
     }
     try {
-      return await authentication.call(signal, withToken)
+      return await (authentication === undefined ? call(metadata) : authentication.call(signal, withToken))
     } catch (error) {
       if (!isDenied(error)) throw error
       const ask = <Told>(method: string, about: unknown): Promise<Told> =>
         this.#unary('Auth', method, about, metadata, signal)
-      throw await refusal({request, user: authentication.user, endpoint: this.endpoint, cause: error}, ask)
+      throw await refusal({request, user: authentication?.user, endpoint: this.endpoint, cause: error}, ask)
     }
   }
 

@@ -13,7 +13,8 @@ interface Rights {
 /** A request that etcd has denied to a user, with nothing but `permission denied`. */
 export interface Denied {
   request: unknown
-  user: string
+  /** undefined: whom our client certificate names. */
+  user: string | undefined
   endpoint: string
   cause: unknown
 }
@@ -30,7 +31,8 @@ export async function refusal({request, user, endpoint, cause}: Denied, ask: Ask
   const {roles, granted} = await rightsOf(user, ask).catch(() => ({roles: [], granted: []}))
   const lacking = needed.map((right) => lackingOf(right, granted)).filter(({read, write}) => read || write)
   const missing = lacking.length > 0 ? lacking : needed
-  const subject = `etcd at ${endpoint} denies user ${JSON.stringify(user)}`
+  const who = user === undefined ? 'whom our client certificate names' : `user ${JSON.stringify(user)}`
+  const subject = `etcd at ${endpoint} denies ${who}`
   if (missing.length === 0) {
     const wayOut = 'give a role of that user readwrite on all keys of the lock'
     return new LeashError('permission', `${subject} what the lock needs`, wayOut, {cause})
@@ -97,7 +99,8 @@ function collect(request: unknown, found: Rights[]): void {
   }
 }
 
-async function rightsOf(user: string, ask: Ask): Promise<{roles: string[]; granted: Rights[]}> {
+async function rightsOf(user: string | undefined, ask: Ask): Promise<{roles: string[]; granted: Rights[]}> {
+  if (user === undefined) return {roles: [], granted: []}
   const {roles} = await ask<IAuthUserGetResponse>('userGet', {name: user})
   const answers = await Promise.all(roles.map((role) => ask<IAuthRoleGetResponse>('roleGet', {role})))
   return {roles, granted: answers.flatMap(({perm}) => perm.map(toRights))}

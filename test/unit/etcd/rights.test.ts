@@ -92,6 +92,20 @@ describe('a refusal', () => {
     expect(await refused(enqueue, {r})).toMatchObject({message})
   })
 
+  test('of a user who is known by a certificate names all that is needed, without asking', async () => {
+    const ask = (): Promise<never> => Promise.reject(new Error('asked'))
+    const denied = {
+      request: {key: Buffer.from('k')},
+      user: undefined,
+      endpoint: 'http://e:1',
+      cause: undefined,
+    }
+    expect(await refusal(denied, ask)).toMatchObject({
+      message: 'etcd at http://e:1 denies whom our client certificate names to read k',
+      wayOut: 'grant it: etcdctl role grant-permission ROLE readwrite k',
+    })
+  })
+
   test('of a request that names no keys says what a lock needs', async () => {
     expect(await refused({ID: '1'}, {r: []})).toMatchObject({
       message: 'etcd at http://e:1 denies user "u" what the lock needs',
