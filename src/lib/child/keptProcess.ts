@@ -67,7 +67,7 @@ export class KeptProcess {
 
   /** The live ones among it and its descendants that were seen, for people. */
   pids(): number[] {
-    return this.#alive().map(({pid}) => pid)
+    return [...this.#seen].filter(([pid, startTicks]) => this.#isThere({pid, startTicks})).map(([pid]) => pid)
   }
 
   /** Looks no more for its end. */
@@ -95,11 +95,7 @@ export class KeptProcess {
   }
 
   #send(signal: NodeJS.Signals): void {
-    for (const {pid} of this.#alive()) send(pid, signal)
-  }
-
-  #alive(): ProcessIdentity[] {
-    return [...this.#seen].map(([pid, startTicks]) => ({pid, startTicks})).filter((one) => this.#isThere(one))
+    for (const [pid, startTicks] of this.#seen) if (this.#isThere({pid, startTicks})) send(pid, signal)
   }
 
   #isThere({pid, startTicks}: ProcessIdentity): boolean {

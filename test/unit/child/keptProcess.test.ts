@@ -41,7 +41,14 @@ describe('a process that is kept', () => {
     const forking = `$| = 1; print "runs\\n"; for (1 .. 2000) { my $pid = fork // die; if (!$pid) { sleep 1000; exit } select undef, undef, undef, 0.0005 } sleep 1000`
     await using job = await start('sh', '-c', `perl -e '${forking}' & wait`)
     await job.says(/runs/)
-    using kept = keep(job.pid)
+    // Slow enough for somebody to be forked between any two steps.
+    const slowly: Processes = {
+      startOf: (pid) => {
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2)
+        return runningProcesses.startOf(pid)
+      },
+    }
+    using kept = keep(job.pid, slowly)
     kept.kill()
     await job.isGone()
     expect(kept.isEmpty()).toBe(true)

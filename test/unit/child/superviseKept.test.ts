@@ -2,7 +2,7 @@ import {describe, expect, test} from 'vitest'
 import {KeptGuard} from '../../../src/lib/child/keptGuard.ts'
 import {identifyKept} from '../../../src/lib/child/processIdentity.ts'
 import {isAlive} from '../../support/processes.ts'
-import {until, within} from '../../support/wait.ts'
+import {pause, until, within} from '../../support/wait.ts'
 import {soon} from './Contained.ts'
 import {guardProgram, renewAfterMs, suspendTo} from './job.fixture.ts'
 import {KeptStage} from './kept.fixture.ts'
@@ -14,6 +14,9 @@ const stubborn = `trap "echo TERM" TERM; ${loop}`
 const patient = `trap "echo TERM; exit 3" TERM; ${loop}`
 /** Both, one as the child of the other. */
 const family = `(trap "" TERM; echo runs too; exec sleep 1000) & ${patient}`
+
+/** How long it is watched that something does not happen. */
+const watchMs = 300
 
 const unconfirmed = {is: 'lost', cause: {kind: 'unconfirmed', killAtMs: expect.any(Number) as number}}
 
@@ -76,6 +79,18 @@ describe('what is kept', () => {
     expect(await end).toMatchObject(unconfirmed)
   })
 
+  test('is left alone when the lock is given back, whatever comes', async () => {
+    await using stage = await KeptStage.set(stubborn)
+    const {job} = stage
+    const end = stage.keep()
+    stage.release()
+    expect(await end).toEqual({is: 'released'})
+    stage.skipTo('TERM')
+    await pause(watchMs)
+    expect(job.said).not.toContain('TERM')
+    expect(isAlive(job.pid)).toBe(true)
+  })
+
   test('is left alone when the lock is given back, also after a loss', async () => {
     await using stage = await KeptStage.set(stubborn)
     const {job} = stage
@@ -86,6 +101,7 @@ describe('what is kept', () => {
     expect(await end).toEqual({is: 'released'})
     stage.skipTo('KILL')
     await until('the guard to be told', () => stage.orders.at(-1) === 'empty', soon)
+    await pause(watchMs)
     expect(isAlive(job.pid)).toBe(true)
   })
 
@@ -131,17 +147,25 @@ describe('the guard', () => {
     expect(told).toEqual(told.toSorted((one, other) => one - other))
   })
 
-  test('is told the exact moment of KILL at a loss, and to end it soon at KILL', async () => {
+  test('is told the exact moment of KILL at a loss, which is later than that of a frozen keeper', async () => {
     await using stage = await KeptStage.set(stubborn)
-    const end = stage.keep()
-    const armed = times(stage.orders)
+    void stage.keep()
+    stage.store.unreachable = 'refused'
     stage.skipTo('TERM')
     await until('it to be told', () => times(stage.orders).length === 2, soon)
-    // For the guard of a keeper that is frozen it is earlier: 100 ms.
-    expect((times(stage.orders)[1] ?? 0) - (armed[0] ?? 0)).toBeGreaterThan(0)
-    stage.skipTo('KILL')
+    const [frozen = 0, exact = 0] = times(stage.orders)
+    expect(exact).toBeGreaterThan(frozen)
+  })
+
+  test('is to kill, too, when the ticket is gone', async () => {
+    await using stage = await KeptStage.set(loop)
+    const end = stage.keep()
+    stage.lock.childStarted()
+    stage.store.etcd.remove(stage.lock.ticket.key)
     await end
-    await until('it to be told', () => times(stage.orders).length === 3, soon)
+    await until('it to be told', () => times(stage.orders).length === 2, soon)
+    const [armed = 0, soonAfter = 0] = times(stage.orders)
+    expect(soonAfter).toBeLessThan(armed)
   })
 
   test('is followed by another when it dies, which is told the same; what is kept is left alone', async () => {
@@ -165,7 +189,17 @@ describe('the guard', () => {
     await until('another to stand', () => guards.length === 2, soon)
     process.kill(guards[1]?.pid ?? 0, 'SIGKILL')
     expect(await end).toEqual({is: 'lost', cause: {kind: 'unguarded'}})
-    expect(job.said).toContain('TERM')
+    await job.says(/TERM/)
+  })
+
+  test('that dies when the lock was given back is not followed by another', async () => {
+    await using stage = await KeptStage.set(loop)
+    const [guard] = stage.guards
+    stage.guard.standDown()
+    process.kill(guard?.pid ?? 0, 'SIGKILL')
+    await until('it to be gone', () => !isAlive(guard?.pid ?? 0), soon)
+    await pause(watchMs)
+    expect(stage.guards).toHaveLength(1)
   })
 
   test('is not started without being able to stand', async () => {
