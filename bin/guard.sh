@@ -32,7 +32,8 @@
 #            the job or anything it left is there, and when the tree was seen empty leash says so before it does anything else.
 #            If leash dies in between: who gets the number next is its leader, and has another time of start.
 #   PID      is no child of the keeper: its number can be given away at any time. So it is START that counts, and not what we see
-#            when we come to look. It is compared before each signal, as is that of each descendant.
+#            when we come to look. It is compared before each signal, as is that of each descendant, which we note within
+#            milliseconds of having seen its parent: see MARKER.
 #   MARKER   is random; we look and kill within milliseconds, and the kernel hands out a number again only after it has gone
 #            round the circle of all numbers.
 marker=$1 directory=$2

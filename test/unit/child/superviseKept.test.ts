@@ -1,4 +1,4 @@
-import {describe, expect, test} from 'vitest'
+import {describe, expect, test, vi} from 'vitest'
 import {KeptGuard} from '../../../src/lib/child/keptGuard.ts'
 import {identifyKept} from '../../../src/lib/child/processIdentity.ts'
 import {isAlive} from '../../support/processes.ts'
@@ -56,6 +56,15 @@ describe('what is kept', () => {
     expect(await end).toEqual({is: 'lost', cause: {kind: 'ticketGone'}})
     await job.isGone()
     expect(job.said).not.toContain('TERM')
+  })
+
+  test('is killed again, until it was seen dead', async () => {
+    await using stage = await KeptStage.set(loop)
+    vi.spyOn(stage.kept, 'kill').mockImplementationOnce(() => {})
+    const end = stage.keep()
+    stage.skipTo('KILL')
+    expect(await within('its end', end, soon)).toMatchObject(unconfirmed)
+    await stage.job.isGone()
   })
 
   test('has ended when it has, and who it leaves behind goes on', async () => {
