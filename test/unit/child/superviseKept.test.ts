@@ -170,7 +170,7 @@ describe('the guard', () => {
     await using stage = await KeptStage.set(loop)
     const end = stage.keep()
     stage.lock.childStarted()
-    stage.store.etcd.remove(stage.lock.ticket.key)
+    stage.store.etcd.remove(stage.lock.places[0].ticket.key)
     await end
     await until('it to be told', () => times(stage.orders).length === 2, soon)
     const [armed = 0, soonAfter = 0] = times(stage.orders)

@@ -99,7 +99,7 @@ describe('a token', () => {
   test('that others have replaced meanwhile is not fetched again', async () => {
     const giver = new TokenGiver()
     await giver.tried()
-    let refuse = (_: Error): void => {}
+    let refuse: (error: Error) => void = () => {}
     const tokens: (string | undefined)[] = []
     const slow = giver.authentication.call(signal, (token) => {
       tokens.push(token)

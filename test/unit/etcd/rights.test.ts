@@ -7,7 +7,8 @@ const ticket = {key: 'p/q/1', lease: 1n as LeaseId, createRevision: 5n}
 const queuePrefix = 'p/q/'
 const markKey = 'm/q'
 const enqueue = requests.enqueueRequest({
-  ...{queuePrefix, markKey, lease: 1n as LeaseId, value: '', onlyIfNobody: false},
+  queues: [{queuePrefix, markKey}],
+  ...{lease: 1n as LeaseId, value: '', onlyIfNobody: false},
 })
 
 const needed = (request: unknown): string[] =>
@@ -26,15 +27,15 @@ describe('a request needs', () => {
     ],
     [
       'to declare a hold',
-      requests.declareHoldRequest(ticket, {markKey, value: ''}),
+      requests.declareHoldRequest([{ticket, markKey}], ''),
       ['read+write [p/q/1, p/q/1.)', 'write [m/q, m/q.)'],
     ],
     [
       'to leave',
-      requests.dequeueRequest({ticket, markKey}),
+      requests.dequeueRequest([{ticket, markKey}]),
       ['read+write [p/q/1, p/q/1.)', 'read+write [m/q, m/q.)'],
     ],
-    ['to read a ticket', requests.ticketRequest(ticket), ['read [p/q/1, p/q/1.)']],
+    ['to read a ticket', requests.ticketsRequest([ticket]), ['read [p/q/1, p/q/1.)']],
     ['to watch', {create_request: {key: Buffer.from('p/q/1')}}, ['read [p/q/1, p/q/1.)']],
     ['for a lease', {ID: '1'}, []],
   ])('%s', (_, request, rights) => {
