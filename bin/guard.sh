@@ -201,8 +201,9 @@ find_members() {
   [ -z "$members" ]
 }
 
-# The files in /proc of live processes and of all that descends from them.
+# The files in /proc of live processes and of all that descends from them. Without a file grep would read our orders.
 list_tree() {
+  if [ $# = 0 ]; then return; fi
   for file in $(grep -ls ') [^ZX] [^)]*$' "$@"); do
     echo "$file"
     file=${file#/proc/}
