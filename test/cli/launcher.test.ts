@@ -188,14 +188,14 @@ test('it starts through a link with another name, by a search of PATH', async ()
   mkdirSync(directory)
   symlinkSync('../bin/leash.cjs', path.join(directory, 'leash'))
   const before = `PATH='${directory}':$PATH; exec 3</dev/null`
-  const {args, descriptors} = await probe.says(['leash', 'a b'], {before})
+  const {args, descriptors} = await probe.says(['leash', 'run', 'a b'], {before})
   expect(args).toEqual(['a b'])
   expect(descriptors).toContain(3)
 })
 
 test('it is found in its own directory, too', async () => {
   expect(
-    (await probe.says(['./leash.cjs', 'x'], {before: `cd '${path.dirname(probe.launcher)}'`})).args,
+    (await probe.says(['./leash.cjs', 'run', 'x'], {before: `cd '${path.dirname(probe.launcher)}'`})).args,
   ).toEqual(['x'])
 })
 

@@ -73,11 +73,9 @@ export class LaunchProbe implements Disposable {
     return [sh, this.launcher]
   }
 
-  /** Starts it with pipes, and does not wait for its end. */
-  start(
-    command: readonly string[],
-    {env, before, between}: ProbeOptions = {},
-  ): ChildProcessWithoutNullStreams {
+  /** Starts it with pipes, as the command `run`, and does not wait for its end. */
+  start(words: readonly string[], {env, before, between}: ProbeOptions = {}): ChildProcessWithoutNullStreams {
+    const command = words.flatMap((word) => (word === this.launcher ? [word, 'run'] : [word]))
     const argv =
       before === undefined ? command : ['bash', '--norc', '-c', `${before}\nexec "$@"`, 'bash', ...command]
     const [name = '', value = ''] = this.#mark.split('=')
