@@ -1,7 +1,8 @@
 import {status} from '@grpc/grpc-js'
 import type {IAuthenticateResponse} from 'etcd3'
+import type {Clock} from '../core/clock.ts'
 import {LeashError} from '../core/errors.ts'
-import {underSignals} from '../core/signals.ts'
+import {withLimit} from '../core/limit.ts'
 import {hasCode} from './failure.ts'
 
 /** Who we are to etcd. */
@@ -10,42 +11,61 @@ export interface Credentials {
   password: string
 }
 
+/** Whoever can be asked for a token: a member. */
+export interface Authenticator {
+  readonly endpoint: string
+  /** Sends `Auth.Authenticate`. */
+  authenticate(request: unknown, signal: AbortSignal): Promise<IAuthenticateResponse>
+}
+
 /**
- * A process that authenticates waits for etcd's bcrypt, 60 ms of a processor at its default cost, and on a busy member ten
- * times that. It may take longer than an attempt of whoever asked, who then finds the token the next time.
+ * etcd checks a password by bcrypt, which takes 60 ms of a processor at its default cost. Where many leashes lose their
+ * tokens at once, in an election for one, that adds up to seconds, and each request more makes it worse: so one that is
+ * under way may take longer than an attempt of whoever asked, and only after twice the usual time, doubled each time, is
+ * another one sent beside it, for a member that does not answer at all.
  */
 const authenticateMs = 5000
+const firstGapMs = 150
 
 /** A new token may be refused, too: etcd rounds the end of a signed one down to a second, which may be now. */
 const mostRenewals = 2
+
+const noAnswer = Object.assign(new Error('no token in time'), {
+  code: status.UNAVAILABLE,
+  details: 'no answer to a request for a token in time',
+})
 
 /** None, if etcd says that authentication is not enabled. */
 interface Token {
   readonly text: string | undefined
 }
 
+/** One or more requests for the same token: the first that succeeds ends it, or the last that fails. */
+interface Asking {
+  readonly token: Promise<Token>
+  settle: (outcome: Promise<Token>) => void
+  /** How many are under way. */
+  open: number
+  /** When another one may be sent. */
+  nextAtMs: number
+  gapMs: number
+}
+
 /**
- * The token by which one member knows us. It is fetched when the first call needs it, shared by all calls to that member,
- * and fetched again when the member does not accept it: it has expired, the member was restarted and has forgotten it, or
- * users and roles were changed since (`revision of auth store is old`).
+ * The token by which a cluster knows us. It is fetched when the first call needs it, shared by all calls to all members, and
+ * fetched again when one of them does not accept it: it has expired, the member was restarted and has forgotten it, or users
+ * and roles were changed since (`revision of auth store is old`).
  */
 export class Authentication {
   readonly #credentials: Credentials
-  readonly #endpoint: string
-  readonly #ask: (request: unknown, signal: AbortSignal) => Promise<IAuthenticateResponse>
+  readonly #clock: Clock
   readonly #closed = new AbortController()
   #token: Token | undefined
-  #pending: Promise<Token> | undefined
+  #asking: Asking | undefined
 
-  /** @param ask sends `Auth.Authenticate` to the member at `endpoint` */
-  constructor(
-    credentials: Credentials,
-    endpoint: string,
-    ask: (request: unknown, signal: AbortSignal) => Promise<IAuthenticateResponse>,
-  ) {
+  constructor(credentials: Credentials, clock: Clock) {
     this.#credentials = credentials
-    this.#endpoint = endpoint
-    this.#ask = ask
+    this.#clock = clock
   }
 
   get user(): string {
@@ -53,19 +73,21 @@ export class Authentication {
   }
 
   /**
-   * Makes a call with a token; again with a new one, at once, if the member does not accept it. What it refuses was not done. `permission denied` counts as that if the token was not new: etcd 3.4 and 3.5.16 answer so to a watch whose token
-   * has expired.
+   * Makes a call with a token; again with a new one, at once, if the member does not accept it. What it refuses was not done.
+   * `permission denied` counts as that if the token was not new: etcd 3.4.23 answers so to a watch whose token has expired.
    *
+   * @param member who is called, and asked for a token
    * @throws what the call rejects with; `signal.reason`; `LeashError` `permission` for a name or password that etcd does not
    *   know
    */
   async call<Answer>(
+    member: Authenticator,
     signal: AbortSignal,
     call: (token: string | undefined) => Promise<Answer>,
   ): Promise<Answer> {
     for (let renewals = 0; ; renewals++) {
       const known = this.#token
-      const token = known ?? (await this.#fetch(signal))
+      const token = known ?? (await this.#fetch(member, signal))
       try {
         return await call(token.text)
       } catch (error) {
@@ -77,62 +99,84 @@ export class Authentication {
     }
   }
 
-  /**
-   * The connection was thrown away: whoever comes next authenticates on a new one. A request that is under way on the old
-   * one may still succeed.
-   */
-  restart(): void {
-    this.#pending = undefined
-  }
-
-  /** Gives up. */
+  /** Gives up all requests. */
   close(): void {
-    this.#closed.abort()
+    this.#closed.abort(noAnswer)
   }
 
-  /** Waits for the request that is under way, or makes one. That does not end with its first caller: others may share it. */
-  async #fetch(signal: AbortSignal): Promise<Token> {
-    let fetching = this.#pending
-    if (fetching === undefined) {
-      fetching = this.#authenticate()
-      this.#pending = fetching
-      const over = (): void => {
-        if (this.#pending === fetching) this.#pending = undefined
+  /** Waits for a token that is asked for, and asks this member for it when that may help. */
+  async #fetch(member: Authenticator, signal: AbortSignal): Promise<Token> {
+    for (;;) {
+      const asking = (this.#asking ??= newAsking())
+      let hasAsked = false
+      const ask = (): void => {
+        if (asking !== this.#asking || this.#clock.elapsedMs() < asking.nextAtMs) return
+        hasAsked = true
+        this.#ask(asking, member)
       }
-      fetching.then(over, over)
-    }
-    return unlessAborted(fetching, signal)
-  }
-
-  #authenticate(): Promise<Token> {
-    const {user: name, password} = this.#credentials
-    return underSignals([this.#closed.signal, AbortSignal.timeout(authenticateMs)], async (limited) => {
+      ask()
+      const over = new AbortController()
+      if (!hasAsked) this.#clock.sleepUntil(asking.nextAtMs, over.signal).then(ask, () => {})
       try {
-        const {token} = await this.#ask({name, password}, limited)
-        return this.#keep({text: token})
+        return await unlessAborted(asking.token, signal)
       } catch (error) {
-        if (limited.aborted) throw noAnswer()
-        if (saysNotEnabled(error)) return this.#keep({text: undefined})
-        throw isWrongPassword(error) ? this.#unknown(error) : error
+        // Another member's failure says nothing of this one.
+        if (signal.aborted || hasAsked || error instanceof LeashError) throw error
+      } finally {
+        over.abort()
       }
-    })
+    }
   }
 
-  #keep(token: Token): Token {
-    this.#token = token
-    return token
+  #ask(asking: Asking, member: Authenticator): void {
+    asking.open++
+    asking.nextAtMs = this.#clock.elapsedMs() + asking.gapMs
+    asking.gapMs *= 2
+    const answer = this.#authenticate(member)
+    const end = (): void => {
+      if (this.#asking === asking) this.#asking = undefined
+      asking.settle(answer)
+    }
+    answer.then(
+      (token) => {
+        if (this.#asking === asking) this.#token = token
+        end()
+      },
+      () => {
+        if (--asking.open === 0) end()
+      },
+    )
   }
 
-  #unknown(cause: unknown): LeashError {
-    const user = JSON.stringify(this.#credentials.user)
-    const message = `etcd at ${this.#endpoint} does not accept the password of user ${user}, or has no such user`
-    return new LeashError('permission', message, 'check LEASH_USER and the password', {cause})
+  async #authenticate(member: Authenticator): Promise<Token> {
+    const {user: name, password} = this.#credentials
+    const limit = {atMs: this.#clock.elapsedMs() + authenticateMs, reason: noAnswer}
+    try {
+      const {token} = await withLimit(this.#clock, limit, this.#closed.signal, (limited) =>
+        member.authenticate({name, password}, limited),
+      )
+      return {text: token}
+    } catch (error) {
+      if (says(error, /authentication is not enabled/)) return {text: undefined}
+      if (!says(error, /authentication failed/)) throw error
+      const user = JSON.stringify(name)
+      const message = `etcd at ${member.endpoint} does not accept the password of user ${user}, or has no such user`
+      throw new LeashError('permission', message, 'check LEASH_USER and the password', {cause: error})
+    }
   }
+}
+
+function newAsking(): Asking {
+  let settle: Asking['settle'] = () => {}
+  const token = new Promise<Token>((resolve) => (settle = resolve))
+  // Whoever waited may have given up.
+  token.catch(() => {})
+  return {token, settle, open: 0, nextAtMs: -Infinity, gapMs: firstGapMs}
 }
 
 /** Whether etcd's answer means: not with this token. Texts of etcd's `v3rpc/rpctypes`. */
 function isTokenRefused(error: unknown): boolean {
-  return /invalid auth token|auth store is old|user name is empty/.test(detailsOf(error))
+  return says(error, /invalid auth token|auth store is old|user name is empty/)
 }
 
 /** Whether etcd's answer means: this user has no right to that. */
@@ -140,21 +184,8 @@ export function isDenied(error: unknown): boolean {
   return hasCode(error) && error.code === status.PERMISSION_DENIED
 }
 
-function isWrongPassword(error: unknown): boolean {
-  return /authentication failed/.test(detailsOf(error))
-}
-
-function saysNotEnabled(error: unknown): boolean {
-  return /authentication is not enabled/.test(detailsOf(error))
-}
-
-function detailsOf(error: unknown): string {
-  return hasCode(error) ? error.details : ''
-}
-
-function noAnswer(): Error {
-  const details = 'no answer to a request for a token in time'
-  return Object.assign(new Error(details), {code: status.UNAVAILABLE, details})
+function says(error: unknown, words: RegExp): boolean {
+  return hasCode(error) && words.test(error.details)
 }
 
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

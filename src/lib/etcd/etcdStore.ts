@@ -4,23 +4,35 @@ import type {LeaseId, Revision} from '../core/identifiers.ts'
 import type {Dequeue, Enqueue, Granted, LeaseStore, QueueKeys, RenewalEvidence} from '../core/ports.ts'
 import type {QueueView} from '../core/queue.ts'
 import type {Ticket, TicketAhead} from '../core/ticket.ts'
+import {Authentication, type Credentials} from './authentication.ts'
 import {CallPolicy} from './callPolicy.ts'
 import {deletionWatch} from './deletionWatch.ts'
-import {type Access, Member} from './member.ts'
+import {Member, type Security} from './member.ts'
 import {hedgedRenewal} from './renewal.ts'
 import * as requests from './requests.ts'
+
+/** How an etcd is reached. */
+export interface Access {
+  /** Needed for `https`. */
+  tls?: Security | undefined
+  /** Without: an etcd that wants to know a user refuses. */
+  credentials?: Credentials | undefined
+}
 
 /** The lease store on a real etcd. `close` it at the end, or its connections keep the process alive. */
 export class EtcdStore implements LeaseStore {
   readonly #members: readonly [Member, ...Member[]]
   readonly #policy: CallPolicy
   readonly #clock: Clock
+  readonly #authentication: Authentication | undefined
 
   /**
    * @param endpoints of one cluster, the nearest first: `http://host:port`; with TLS, `https://host:port`
    * @throws as Member
    */
-  constructor(endpoints: readonly [string, ...string[]], clock: Clock, access: Access = {}) {
+  constructor(endpoints: readonly [string, ...string[]], clock: Clock, {tls, credentials}: Access = {}) {
+    this.#authentication = credentials && new Authentication(credentials, clock)
+    const access = {tls, authentication: this.#authentication}
     const [first, ...rest] = endpoints
     this.#members = [new Member(first, access), ...rest.map((endpoint) => new Member(endpoint, access))]
     this.#policy = new CallPolicy(this.#members, clock)
@@ -111,6 +123,7 @@ export class EtcdStore implements LeaseStore {
 
   /** Ends all connections. */
   close(): void {
+    this.#authentication?.close()
     for (const member of this.#members) member.close()
   }
 

@@ -8,7 +8,7 @@ import {
 } from '@grpc/grpc-js'
 import type {IAuthenticateResponse} from 'etcd3'
 import {Host} from 'etcd3/lib/connection-pool.js'
-import {Authentication, type Credentials, isDenied} from './authentication.ts'
+import {type Authentication, type Authenticator, isDenied} from './authentication.ts'
 import {refusal} from './rights.ts'
 
 /** Below a loopback round trip no reconnect makes sense, above a second a recovered member waits for us. */
@@ -28,7 +28,7 @@ const channelOptions = {
 }
 
 /** How a member is known, and how we are known to it; files in PEM format. */
-interface Security {
+export interface Security {
   /** Who vouches for it; without: whom Node trusts. */
   ca?: Buffer | undefined
   certificate?: Buffer | undefined
@@ -41,8 +41,8 @@ interface Security {
 export interface Access {
   /** Needed for `https`. */
   tls?: Security | undefined
-  /** Without: a member that wants to know a user refuses. */
-  credentials?: Credentials | undefined
+  /** The same for all members. Without: one that wants to know a user refuses. */
+  authentication?: Authentication | undefined
 }
 
 type Service = 'Auth' | 'KV' | 'Lease' | 'Watch'
@@ -59,7 +59,7 @@ type StreamMethod = (metadata: Metadata) => ClientDuplexStream<unknown, unknown>
  *
  * Deadlines are the caller's signal and not gRPC's own, which count wall time.
  */
-export class Member {
+export class Member implements Authenticator {
   readonly endpoint: string
   readonly #host: Host
   readonly #authentication: Authentication | undefined
@@ -70,7 +70,7 @@ export class Member {
    * @param endpoint `https://host:port`; `http://` without `tls`
    * @throws what Node says of certificates and keys that it cannot read
    */
-  constructor(endpoint: string, {tls, credentials: who}: Access = {}) {
+  constructor(endpoint: string, {tls, authentication}: Access = {}) {
     this.endpoint = endpoint
     const {ca, key, certificate, serverName} = tls ?? {}
     this.#host = new Host(
@@ -83,10 +83,11 @@ export class Member {
         ? channelOptions
         : {...channelOptions, 'grpc.ssl_target_name_override': serverName},
     )
-    if (who === undefined) return
-    this.#authentication = new Authentication(who, endpoint, (request, signal) =>
-      this.#unary<IAuthenticateResponse>('Auth', 'authenticate', request, new Metadata(), signal),
-    )
+    this.#authentication = authentication
+  }
+
+  authenticate(request: unknown, signal: AbortSignal): Promise<IAuthenticateResponse> {
+    return this.#unary('Auth', 'authenticate', request, new Metadata(), signal)
   }
 
   /**
@@ -181,12 +182,10 @@ export class Member {
   reset(): void {
     for (const fail of [...this.#streams]) fail(brokenStream())
     this.#host.resetAllServices()
-    this.#authentication?.restart()
   }
 
   /** Ends the connection for good. */
   close(): void {
-    this.#authentication?.close()
     this.#host.close()
   }
 
@@ -204,7 +203,9 @@ export class Member {
       return call(metadata)
     }
     try {
-      return await (authentication === undefined ? call(metadata) : authentication.call(signal, withToken))
+      return await (authentication === undefined
+        ? call(metadata)
+        : authentication.call(this, signal, withToken))
     } catch (error) {
       if (!isDenied(error)) throw error
       const ask = <Told>(method: string, about: unknown): Promise<Told> =>

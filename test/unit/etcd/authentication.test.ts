@@ -1,7 +1,9 @@
 import {status} from '@grpc/grpc-js'
 import type {IAuthenticateResponse} from 'etcd3'
 import {describe, expect, test} from 'vitest'
-import {Authentication} from '../../../src/lib/etcd/authentication.ts'
+import {Clock} from '../../../src/lib/core/clock.ts'
+import {Authentication, type Authenticator} from '../../../src/lib/etcd/authentication.ts'
+import {FakeClock} from '../../support/fakeClock.ts'
 import {grpcError} from './fakeMembers.ts'
 
 const expired = (): Error => grpcError(status.UNAUTHENTICATED, 'etcdserver: invalid auth token')
@@ -12,32 +14,41 @@ const down = (): Error => grpcError(status.UNAVAILABLE, 'no connection')
 
 const {signal} = new AbortController()
 
-/** A member that gives the tokens `1`, `2` ..., each when it is let. */
+/** Two members that give the tokens `1`, `2` ..., and what uses them. */
 class TokenGiver {
-  readonly authentication = new Authentication(
-    {user: 'u', password: 'secret'},
-    'http://e:1',
-    (request, sent) => this.#ask(request, sent),
-  )
-  readonly requests: unknown[] = []
+  readonly time = new FakeClock()
+  readonly authentication = new Authentication({user: 'u', password: 'secret'}, new Clock(this.time))
+  readonly a = this.#member('http://a:1')
+  readonly b = this.#member('http://b:1')
+  /** Who was asked what. */
+  readonly requests: {endpoint: string; request: unknown}[] = []
   /** What the next requests come to, in place of a token. */
   readonly faults: Error[] = []
-  /** Who waits for an answer: `hold` keeps them until `letGo`. */
+  /** Requests that wait to be let go, once they are held. */
   #held: (() => void)[] | undefined
 
   hold(): void {
     this.#held = []
   }
 
-  letGo(): void {
-    for (const go of this.#held ?? []) go()
-    this.#held = undefined
+  /** Answers the request that came first, or the one that came then. */
+  letGo(index = 0): void {
+    const [go] = this.#held?.splice(index, 1) ?? []
+    go?.()
+  }
+
+  get asked(): string {
+    return this.requests.map(({endpoint}) => endpoint[7]).join('')
   }
 
   /** Calls with a token, and is refused with these errors first; all tokens that were tried. */
   async tried(...refusals: Error[]): Promise<(string | undefined)[]> {
+    return this.triedAt(this.a, ...refusals)
+  }
+
+  async triedAt(member: Authenticator, ...refusals: Error[]): Promise<(string | undefined)[]> {
     const tokens: (string | undefined)[] = []
-    await this.authentication.call(signal, (token) => {
+    await this.authentication.call(member, signal, (token) => {
       tokens.push(token)
       const refusal = refusals.shift()
       return refusal ? Promise.reject(refusal) : Promise.resolve()
@@ -45,9 +56,15 @@ class TokenGiver {
     return tokens
   }
 
-  async #ask(request: unknown, sent: AbortSignal): Promise<IAuthenticateResponse> {
-    this.requests.push(request)
-    const answer = {token: String(this.requests.length)} as IAuthenticateResponse
+  #member(endpoint: string): Authenticator {
+    return {endpoint, authenticate: (request, sent) => this.#answer({endpoint, request}, sent)}
+  }
+
+  async #answer(
+    asked: {endpoint: string; request: unknown},
+    sent: AbortSignal,
+  ): Promise<IAuthenticateResponse> {
+    const answer = {token: String(this.requests.push(asked))} as IAuthenticateResponse
     const fault = this.faults.shift()
     await new Promise<void>((resolve, reject) => {
       sent.addEventListener('abort', () => reject(sent.reason as Error))
@@ -65,15 +82,17 @@ describe('a token', () => {
     expect(giver.requests).toEqual([])
     expect(await giver.tried()).toEqual(['1'])
     expect(await giver.tried()).toEqual(['1'])
-    expect(giver.requests).toEqual([{name: 'u', password: 'secret'}])
+    expect(giver.requests).toEqual([{endpoint: 'http://a:1', request: {name: 'u', password: 'secret'}}])
   })
 
-  test('is shared by calls that need it at the same time', async () => {
+  test('is shared by calls that need it at the same time, to whatever member', async () => {
     const giver = new TokenGiver()
     giver.hold()
-    const both = Promise.all([giver.tried(), giver.tried()])
+    const both = Promise.all([giver.tried(), giver.triedAt(giver.b)])
     giver.letGo()
     expect(await both).toEqual([['1'], ['1']])
+    expect(await giver.triedAt(giver.b)).toEqual(['1'])
+    expect(giver.asked).toBe('a')
   })
 
   test.each([
@@ -101,7 +120,7 @@ describe('a token', () => {
     await giver.tried()
     let refuse: (error: Error) => void = () => {}
     const tokens: (string | undefined)[] = []
-    const slow = giver.authentication.call(signal, (token) => {
+    const slow = giver.authentication.call(giver.a, signal, (token) => {
       tokens.push(token)
       return tokens.length > 1 ? Promise.resolve() : new Promise<void>((_, reject) => (refuse = reject))
     })
@@ -157,25 +176,54 @@ describe('a request for a token', () => {
     const giver = new TokenGiver()
     giver.hold()
     const impatient = new AbortController()
-    const given = giver.authentication.call(impatient.signal, () => Promise.resolve())
+    const given = giver.authentication.call(giver.a, impatient.signal, () => Promise.resolve())
     impatient.abort('enough')
     await expect(given).rejects.toBe('enough')
     giver.letGo()
     expect(await giver.tried()).toEqual(['1'])
   })
 
-  test('is not waited for on a connection that was thrown away, and counts if it succeeds first', async () => {
+  test('that takes longer than bcrypt usually does gets others beside it, ever more rarely, and the first answer counts', async () => {
     const giver = new TokenGiver()
     giver.hold()
-    const first = giver.tried()
-    giver.authentication.restart()
-    const second = giver.tried()
-    expect(giver.requests).toHaveLength(2)
+    const all = [giver.tried(), giver.triedAt(giver.b), giver.triedAt(giver.b)]
+    await giver.time.advance(149)
+    expect(giver.asked).toBe('a')
+    await giver.time.advance(1)
+    expect(giver.asked).toBe('ab')
+    await giver.time.advance(299)
+    all.push(giver.tried())
+    expect(giver.asked).toBe('ab')
+    await giver.time.advance(1)
+    expect(giver.asked).toBe('aba')
+    giver.letGo(1)
+    expect(await Promise.all(all)).toEqual([['2'], ['2'], ['2'], ['2']])
     giver.letGo()
-    expect(await Promise.all([first, second])).toEqual([['1'], ['2']])
+    expect(await giver.tried()).toEqual(['2'])
   })
 
-  test('ends with the connection', async () => {
+  test('that fails at one member is made at another by whoever waits to call that', async () => {
+    const giver = new TokenGiver()
+    giver.hold()
+    giver.faults.push(down())
+    const [one, other] = [giver.tried(), giver.triedAt(giver.b)]
+    giver.letGo()
+    await expect(one).rejects.toMatchObject({code: status.UNAVAILABLE})
+    giver.letGo()
+    expect(await other).toEqual(['2'])
+    expect(giver.asked).toBe('ab')
+  })
+
+  test('that nobody answers is given up after 5 s', async () => {
+    const giver = new TokenGiver()
+    giver.hold()
+    const given = giver.tried()
+    given.catch(() => {})
+    await giver.time.advance(5000)
+    await expect(given).rejects.toMatchObject({code: status.UNAVAILABLE})
+  })
+
+  test('ends with the store', async () => {
     const giver = new TokenGiver()
     giver.hold()
     const given = giver.tried()
@@ -190,7 +238,7 @@ describe('a request for a token', () => {
     const refused: unknown = await giver.tried().catch((error: unknown) => error)
     expect(refused).toMatchObject({
       code: 'permission',
-      message: 'etcd at http://e:1 does not accept the password of user "u", or has no such user',
+      message: 'etcd at http://a:1 does not accept the password of user "u", or has no such user',
     })
     expect(JSON.stringify(refused)).not.toContain('secret')
   })
