@@ -227,6 +227,7 @@ forget_strangers() {
 obey() {
   case $1 in
     keep)
+      command -v awk >/dev/null || exit 1
       . "${0%/*}/kept.sh"
       kept=" $2:$3" signal=$4
       echo ready

@@ -1,57 +1,65 @@
 # The part of guard.sh for what a keeper keeps: processes that are not leash's children. guard.sh reads it when it gets "keep".
 
-# Whether PID:START is alive. Who has got its number has another start; a zombie that has threads is none.
-is_there() {
-  pid=${1%:*}
-  see_start "$pid"
-  [ "$start" = "${1#*:}" ] || return 1
-  case $state in [ZX]) [ "$threads" -gt 1 ] ;; esac
+# Awk, because read(1) of a shell takes a system call for each byte: with some hundred descendants it would take from looking to
+# killing what there is left of the lease. Prints PID:START of who is alive of KEPT and of what descends from that, but not of
+# those STRANGERS and what descends from them. Who has got a number has another start; a zombie that has threads is alive. A name
+# may have several lines, and parentheses.
+print_living='BEGIN {
+  for (i = split(KEPT, some, " "); i > 0; i--) known[some[i]]
+  for (i = split(STRANGERS, some, " "); i > 0; i--) stranger[some[i]]
+  for (i = 1; i < ARGC; i++) {
+    stat = ""
+    while ((getline line <ARGV[i]) > 0) stat = line
+    close(ARGV[i])
+    if (!sub(/^.*\) /, "", stat)) continue
+    split(stat, field, " ")
+    if (field[1] ~ /[ZX]/ && field[18] <= 1) continue
+    split(ARGV[i], some, "/")
+    pid = some[3]
+    if (pid in stranger) continue
+    parent[pid] = field[2]
+    start[pid] = field[20]
+    if ((pid ":" start[pid]) in known) living[pid]
+  }
+  do {
+    more = 0
+    for (pid in parent) if (!(pid in living) && (parent[pid] in living)) { living[pid]; more = 1 }
+  } while (more)
+  for (pid in living) print pid ":" start[pid]
+}'
+
+# Sets $living, and adds to $kept who is new. Fails if nobody is.
+see_living() {
+  living=$(awk -v KEPT="$kept" -v STRANGERS="$$ $keeper" "$print_living" /proc/[0-9]*/stat)
+  new=
+  for one in $living; do
+    case "$kept " in *" $one "*) ;; *) new="$new $one" ;; esac
+  done
+  kept=$kept$new
+  [ -n "$new" ]
 }
 
 is_kept_alive() {
-  for one in $kept; do
-    if is_there "$one"; then return 0; fi
-  done
-  return 1
+  see_living
+  [ -n "$living" ]
 }
 
-signal_kept() {
-  for one in $kept; do
-    if is_there "$one"; then for number; do kill "-$number" "$pid"; done; fi
-  done
-}
-
-# Adds to $kept what has descended from these meanwhile, but not us and the keeper.
-see_descendants() {
-  parents=$kept
-  while [ -n "$parents" ]; do
-    set --
-    for one in $parents; do
-      if is_there "$one"; then set -- "$@" -e ") [A-Za-z] $pid [^)]*$"; fi
-    done
-    parents=
-    if [ $# = 0 ]; then return; fi
-    for file in $(grep -ls "$@" /proc/[0-9]*/stat); do
-      pid=${file#/proc/} pid=${pid%/stat}
-      see_start "$pid"
-      case " $$ $keeper " in *" $pid "*) continue ;; esac
-      case "$kept " in *" $pid:$start "*) continue ;; esac
-      if [ -n "$start" ]; then parents="$parents $pid:$start"; fi
-    done
-    kept="$kept$parents"
+# To those that were seen just now.
+signal_living() {
+  for one in $living; do
+    for number; do kill "-$number" "${one%:*}"; done
   done
 }
 
 # Who is stopped forks nobody whom we would not find once the parent is dead; and no shell goes on with its next line because
 # its child was killed.
 kill_kept() {
+  see_living
   for look in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-    signal_kept STOP
-    last=$kept
-    see_descendants
-    if [ "$kept" = "$last" ]; then break; fi
+    signal_living STOP
+    see_living || break
   done
-  signal_kept KILL
+  signal_living KILL
 }
 
 # The keeper has died. A timer whose time has come goes on, and is waited for.
@@ -62,9 +70,9 @@ end_kept_in_time() {
   wait "$timer"
   timer=
   if [ "$signal" != 9 ]; then
-    see_descendants
+    see_living
     # Also who was stopped can end.
-    signal_kept "$signal" CONT
+    signal_living "$signal" CONT
     while is_kept_alive && nap; do :; done
   fi
   end_tree
