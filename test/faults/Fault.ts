@@ -11,9 +11,9 @@ export interface Fault {
   /**
    * `lost`: leash must end the job and say 79. `kept`: the job must not notice. `either`: a matter of how long an
    * election takes; but if leash ends the job, then in time and with 79. `killed`: leash is, with SIGKILL, and its job must go
-   * at once.
+   * at once. `left`: what is kept ends, by SIGKILL or by itself, and nobody gives the lock back.
    */
-  readonly holder: 'lost' | 'kept' | 'either' | 'killed'
+  readonly holder: 'lost' | 'kept' | 'either' | 'killed' | 'left'
   /**
    * How the ticket of a holder goes that is lost or killed: by a request, so that the next one starts at once, or with its
    * lease, when etcd lets it expire. Absent where either may be.

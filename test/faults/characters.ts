@@ -34,6 +34,18 @@ export interface Character {
   readonly tier: Tier
 }
 
+/** Of a process that is kept leash ends only what descends from it, and a script looks after what its commands leave. */
+const isKeepable = (modes: readonly FixtureMode[]): boolean =>
+  !modes.includes('daemon') && !modes.includes('fork-loop')
+
+const keepable = characters.filter(isKeepable)
+
+/** The children of a script that is kept. */
+export const keptCharacterOf = (turn: number): Character => {
+  const modes = keepable[turn % keepable.length] ?? []
+  return {...characterOf(turn), modes: [...modes, 'tidy']}
+}
+
 export const characterOf = (turn: number): Character => {
   const modes = characters[turn % characters.length] ?? []
   const contain = turn % 2 === 0 ? 'auto' : 'group'

@@ -1,6 +1,17 @@
 import {describe, expect, test} from 'vitest'
-import {faults} from './faults.ts'
+import type {Fault} from './Fault.ts'
 import {Floor, verdictWithSecondChance} from './secondChance.ts'
+import {acquire, check, run, type Tool} from './tools.ts'
+
+/** Of what strikes all tools alike one is enough. */
+const isNew = (fault: Fault, ...seen: readonly Tool[]): boolean =>
+  fault.name === 'network black-holed both ways' || !seen.some(({faults}) => faults.includes(fault))
+
+const rows = [
+  ...run.faults.map((fault) => [run, fault] as const),
+  ...acquire.faults.filter((fault) => isNew(fault, run)).map((fault) => [acquire, fault] as const),
+  ...check.faults.filter((fault) => isNew(fault, run, acquire)).map((fault) => [check, fault] as const),
+].map(([tool, fault]) => [`${tool.name}: ${fault.name}`, tool, fault] as const)
 
 /**
  * One round of each, or one of each variant; `npm run faults` repeats them. The promise is the same in every row:
@@ -8,13 +19,17 @@ import {Floor, verdictWithSecondChance} from './secondChance.ts'
  */
 describe.concurrent('the work stays on its leash', () => {
   const floor = new Floor()
-  test.each(faults.map((fault) => [fault.name, fault] as const))(
+  test.each(rows)(
     '%s',
     // Seconds; but on a busy machine, with those that are alone before it.
     {timeout: 900_000},
-    async (_, fault) => {
+    async (_, tool, fault) => {
       const rounds = fault.variants ?? 1
-      const {problems} = await verdictWithSecondChance(fault, {rounds, jobs: rounds, ttlMs: 3000}, floor)
+      const {problems} = await verdictWithSecondChance(
+        fault,
+        {rounds, jobs: rounds, ttlMs: tool.ttlMs, tool},
+        floor,
+      )
       expect(problems.join('\n')).toBe('')
     },
   )

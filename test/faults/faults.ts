@@ -1,15 +1,33 @@
-/** The table of faults. */
+/** The tables of faults, one for each tool. */
+import {acquireFaults} from './acquireFaults.ts'
 import {answerFaults} from './answerFaults.ts'
 import {etcdFaults} from './etcdFaults.ts'
 import type {Fault} from './Fault.ts'
+import {keeperFaults} from './keeperFaults.ts'
 import {networkFaults} from './networkFaults.ts'
 import {processFaults} from './processFaults.ts'
 import {startFaults} from './startFaults.ts'
 
-export const faults: readonly Fault[] = [
-  ...networkFaults,
-  ...etcdFaults,
-  ...answerFaults,
-  ...processFaults,
-  ...startFaults,
+const commonFaults: readonly Fault[] = [...networkFaults, ...etcdFaults, ...answerFaults]
+
+/** Of `leash run`. */
+export const runFaults: readonly Fault[] = [...commonFaults, ...processFaults, ...startFaults]
+
+/** Of a script with a keeper. */
+export const keptFaults: readonly Fault[] = [...commonFaults, ...keeperFaults, ...acquireFaults]
+
+const scriptKilled: Fault = {
+  name: 'script killed',
+  members: 'one',
+  holder: 'left',
+  ticketGoes: 'in time',
+  variants: 2,
+  strike: (_, rounds) => Promise.resolve(rounds.forEach((round) => round.killHolder('group'))),
+}
+
+/** Of a script without. When its ticket is deleted, nobody ends the step that it is in: nothing is promised then. */
+export const checkedFaults: readonly Fault[] = [
+  ...commonFaults.filter(({againstCausality}) => !againstCausality),
+  scriptKilled,
+  ...acquireFaults,
 ]

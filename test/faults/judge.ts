@@ -5,8 +5,6 @@ import {noteWhatIsLeft} from './leftovers.ts'
 import {ownStatus, type Round} from './round.ts'
 import {checkInto, emptyVerdict, type Verdict} from './verdict.ts'
 
-const lostStatus = 79
-
 /** With nothing to hold them together, processes that come and go are swept up again and again, until a sweep gets the last one. */
 const chaseLimitMs = 3000
 
@@ -44,6 +42,10 @@ export const mustBe = (what: string, seen: unknown, expected: unknown): void => 
   if (seen !== expected) throw new Error(`${what} is ${String(seen)}, not ${String(expected)}`)
 }
 
+export const mustBeOneOf = (what: string, seen: unknown, expected: readonly unknown[]): void => {
+  if (!expected.includes(seen)) throw new Error(`${what} is ${String(seen)}, not ${expected.join(' or ')}`)
+}
+
 /** A job that ended by itself did so before leash could end it, whatever came next. */
 const endedByItself = ({oracle}: Round, job: Job): boolean =>
   oracle.notes().some(({name, event}) => name === job.name && event === 'ended')
@@ -65,8 +67,8 @@ const holderEnds = async ({holder: fate}: Fault, round: Round, verdict: Verdict)
   if (mustBeEnded && round.holder.emptyAtMs === undefined) verdict.problems.push('the holder was not ended')
   const status = await endOf(round, round.holder, ownStatus)
   const lost = fate === 'lost' || (fate === 'either' && !endedByItself(round, round.holder))
-  const expected = fate === 'killed' ? 'SIGKILL' : lost ? lostStatus : ownStatus
-  mustBe("the holder's status", status, expected)
+  const wasKilled = !lost && round.killedAtMs !== undefined
+  mustBeOneOf("the holder's status", status, lost ? round.tool.lostEnds : [wasKilled ? 'SIGKILL' : ownStatus])
 }
 
 const waiterTakesOver = async (fault: Fault, round: Round, verdict: Verdict): Promise<void> => {
@@ -81,7 +83,7 @@ const waiterTakesOver = async (fault: Fault, round: Round, verdict: Verdict): Pr
   const status = await endOf(round, waiter, 0)
   // While the fault goes on, a waiter that has taken over is a holder like any other.
   const lost = fault.holder === 'either' && !endedByItself(round, waiter)
-  mustBe("the waiter's status", status, lost ? lostStatus : 0)
+  mustBeOneOf("the waiter's status", status, lost ? round.tool.lostEnds : [0])
 }
 
 /** Asked when the waiter has had its turn. */
@@ -94,9 +96,10 @@ const ticketGoes = ({ticketGoes: how}: Fault, {stage, ticket}: Round): void => {
 
 /** Who was killed says nothing, and started nothing if it was still waiting. */
 const everybodySaysTheTier = (fault: Fault, round: Round, verdict: Verdict): void => {
-  const {holder, waiter, killedWaiters, character} = round
+  const {holder, waiter, killedWaiters, character, tool} = round
   for (const job of killedWaiters)
     if (job.hasStarted) verdict.problems.push(`${job.name} was killed in the queue, and its job started`)
+  if (!tool.saysTier) return
   if (fault.holder !== 'killed') mustSayTier(holder, round)
   mustSayTier(waiter, round)
   verdict.tiers[character.tier]++
@@ -111,11 +114,11 @@ export const mustSayTier = (job: Job, {character}: Round): void => {
 const measure = async (fault: Fault, round: Round, verdict: Verdict): Promise<void> => {
   const {holder, stage, ticket, ttlMs, killedAtMs} = round
   countOverlaps(round, verdict)
-  const {emptyAtMs} = holder
-  if (emptyAtMs === undefined || endedByItself(round, holder)) return
+  if (holder.emptyAtMs === undefined || endedByItself(round, holder)) return
+  const emptyAtMs = restsSinceMs(round) ?? holder.emptyAtMs
   const expiresNotBeforeMs = stage.ledger.expiresNotBeforeMs(ticket.lease) ?? -Infinity
   round.note("etcd could expire the holder's lease from here on", expiresNotBeforeMs)
-  if (killedAtMs !== undefined) noteKill(round, verdict, killedAtMs, emptyAtMs)
+  if (killedAtMs !== undefined) noteKill(round, verdict, killedAtMs, holder.emptyAtMs)
   const deletedAtMs = round.deletedByUsAtMs ?? (await stage.tickets.deleted(ticket.key, 2 * ttlMs + 10_000))
   if (fault.againstCausality && deletedAtMs < emptyAtMs) {
     verdict.deletionToEmptyMs = emptyAtMs - deletedAtMs
@@ -127,6 +130,12 @@ const measure = async (fault: Fault, round: Round, verdict: Verdict): Promise<vo
   verdict.marginMs = (deletedAtMs < emptyAtMs ? deletedAtMs : expiresNotBeforeMs) - emptyAtMs
   if (verdict.marginMs < neededMarginMs(fault, ttlMs))
     verdict.problems.push(`a margin of ${verdict.marginMs.toFixed(1)} ms`)
+}
+
+/** Of a holder that works in steps, and ended between two of them: when the last one had ended. */
+const restsSinceMs = ({oracle, holder}: Round): number | undefined => {
+  const last = oracle.notes().findLast(({name}) => name === holder.name)
+  return last?.event === 'resting' ? last.atMs : undefined
 }
 
 export const noteKill = (round: Round, verdict: Verdict, killedAtMs: number, emptyAtMs: number): void => {

@@ -1,20 +1,21 @@
 /**
- * npm run faults -- [--rounds N] [--only NAME]... [--ttl DURATION] [--jobs K] [--verbose]
+ * npm run faults -- [--tool TOOL] [--rounds N] [--only NAME]... [--ttl DURATION] [--jobs K] [--verbose]
  *
- * Strikes a holder and a waiter with each fault of the table, N times (1), K rounds side by side (8), at a TTL (3s),
+ * Strikes a holder and a waiter with each fault of a tool's table (run; acquire: with a keeper; check: without), N times (1), K rounds side by side (8), at a TTL (3s; check: 6s),
  * and prints what was seen. --only takes any part of a fault's name, --verbose tells the story of each round. Ends with 1
  * when anything is wrong.
  */
 import {parseArgs} from 'node:util'
-import {faults} from './faults.ts'
 import {runFault} from './runFault.ts'
 import {tableFor} from './table.ts'
+import {tools} from './tools.ts'
 
 const {values} = parseArgs({
   options: {
+    tool: {type: 'string', default: 'run'},
     rounds: {type: 'string', default: '1'},
     only: {type: 'string', multiple: true, default: []},
-    ttl: {type: 'string', default: '3s'},
+    ttl: {type: 'string'},
     jobs: {type: 'string', default: '8'},
     verbose: {type: 'boolean', short: 'v', default: false},
   },
@@ -30,12 +31,15 @@ const count = (name: 'rounds' | 'jobs'): number =>
     ? Number(values[name])
     : usage(`--${name} takes a whole number from 1 on, not ${values[name]}`)
 
-const milliseconds = (): number => {
-  const [, amount, unit = 's'] =
-    /^(\d+)(ms|s)?$/.exec(values.ttl) ?? usage(`--ttl takes 3s or 3000ms, not ${values.ttl}`)
+const milliseconds = (text: string): number => {
+  const [, amount, unit = 's'] = /^(\d+)(ms|s)?$/.exec(text) ?? usage(`--ttl takes 3s or 3000ms, not ${text}`)
   return Number(amount) * (unit === 's' ? 1000 : 1)
 }
 
+const tool =
+  tools.find(({name}) => name === values.tool) ??
+  usage(`--tool takes ${tools.map(({name}) => name).join(' or ')}, not ${values.tool}`)
+const {faults} = tool
 const chosen =
   values.only.length === 0
     ? faults
@@ -45,12 +49,22 @@ if (chosen.length === 0)
     `no fault is called ${values.only.join(' or ')}; there are:\n${faults.map(({name}) => name).join('\n')}`,
   )
 
-const [rounds, jobs, ttlMs] = [count('rounds'), count('jobs'), milliseconds()]
+const [rounds, jobs, ttlMs] = [
+  count('rounds'),
+  count('jobs'),
+  values.ttl === undefined ? tool.ttlMs : milliseconds(values.ttl),
+]
 const table = tableFor(chosen.map(({name}) => name))
 console.log(table.head)
 let failed = false
 for (const fault of chosen) {
-  const row = await runFault(fault, {rounds, jobs, ttlMs, ...(values.verbose && {onStory: console.error})})
+  const row = await runFault(fault, {
+    rounds,
+    jobs,
+    ttlMs,
+    tool,
+    ...(values.verbose && {onStory: console.error}),
+  })
   console.log(table.row(row))
   for (const problem of row.verdict.problems) console.error(problem)
   failed ||= row.verdict.problems.length > 0

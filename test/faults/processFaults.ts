@@ -6,12 +6,12 @@ import {aTtl, all, type Fault} from './Fault.ts'
 import type {Round} from './round.ts'
 
 /** When KILL is due by the last renewal that etcd answered: 1 % of the TTL and the kill margin before its end. */
-const killDueAtMs = ({stage, ticket, ttlMs}: Round): number => {
+export const killDueAtMs = ({stage, ticket, ttlMs}: Round): number => {
   const expiresMs = stage.ledger.expiresNotBeforeMs(ticket.lease) ?? nowMs()
   return expiresMs - 0.01 * ttlMs - Math.max(250, 0.025 * ttlMs)
 }
 
-const untilMs = (momentMs: number): Promise<void> => pause(Math.max(0, momentMs - nowMs()))
+export const untilMs = (momentMs: number): Promise<void> => pause(Math.max(0, momentMs - nowMs()))
 
 const killed = (name: string, more: Partial<Fault> = {}): Fault => ({
   name,
@@ -26,7 +26,13 @@ const killed = (name: string, more: Partial<Fault> = {}): Fault => ({
 /** Processes that have ended, or do not exist yet, when one comes to look at them; in one session, or each in its own. */
 const chains = (index: number): FixtureMode[] => (index % 4 < 2 ? ['fork-loop'] : ['setsid', 'fork-loop'])
 
-const blackHole = ({holderLink}: Round): Promise<void> => holderLink.each((wire) => wire.blackhole())
+export const blackHole = ({holderLink}: Round): Promise<void> => holderLink.each((wire) => wire.blackhole())
+
+/** From now on SIGWINCH blocks each leash that the holder starts. */
+export const blockLoop = (round: Round): void => {
+  const require = `--require=${path.join(import.meta.dirname, 'blockLoop.cjs')}`
+  round.holderOptions = {env: {NODE_OPTIONS: require, BLOCK_LOOP_MS: String(round.ttlMs + 1000)}}
+}
 
 export const processFaults: readonly Fault[] = [
   killed('leash killed'),
@@ -107,10 +113,7 @@ export const processFaults: readonly Fault[] = [
     holder: 'lost',
     byGuard: true,
     variants: 2,
-    prepare: (round) => {
-      const require = `--require=${path.join(import.meta.dirname, 'blockLoop.cjs')}`
-      round.holderOptions = {env: {NODE_OPTIONS: require, BLOCK_LOOP_MS: String(round.ttlMs + 1000)}}
-    },
+    prepare: blockLoop,
     strike: (_, rounds) => all(rounds, ({holder}) => holder.kill('SIGWINCH')),
   },
   {

@@ -6,7 +6,9 @@ import {Oracle, type Running} from '../support/oracle.ts'
 import type {Found} from '../support/processes.ts'
 import {nowMs} from '../support/wait.ts'
 import type {Character} from './characters.ts'
+import {removeHandle} from './keptScript.ts'
 import {Link, rootPrefix, type Stage} from './stage.ts'
+import type {Tool} from './tools.ts'
 
 /** What the holder's job ends with when it is told to end by itself: no status of leash's own. */
 export const ownStatus = 5
@@ -17,8 +19,7 @@ interface Place {
   /** Among all rounds of its fault: chooses the variant of the fault. */
   readonly index: number
   readonly character: Character
-  /** What is tested, if not the built leash. */
-  readonly program: readonly string[] | undefined
+  readonly tool: Tool
 }
 
 /** One holder and one waiter of ours, queued on the same lock below a prefix of their own. */
@@ -27,6 +28,7 @@ export class Round implements AsyncDisposable {
   readonly ttlMs: number
   readonly index: number
   readonly character: Character
+  readonly tool: Tool
   readonly prefix: string
   readonly oracle: Oracle
   readonly holderLink: Link
@@ -42,7 +44,6 @@ export class Round implements AsyncDisposable {
   /** What a fault killed in the queue. */
   readonly killedWaiters: Job[] = []
   readonly #belongings: Belongings
-  readonly #program: Pick<JobOptions, 'program'>
   readonly #startedAtMs = nowMs()
   readonly #jobs: Job[] = []
   readonly #moments: {readonly atMs: number; readonly text: string}[] = []
@@ -57,7 +58,7 @@ export class Round implements AsyncDisposable {
     this.character = place.character
     this.prefix = `${rootPrefix}${place.index}/`
     this.#belongings = belongings
-    this.#program = place.program ? {program: place.program} : {}
+    this.tool = place.tool
     this.oracle = oracle
     ;[this.holderLink, this.waiterLink] = links
   }
@@ -81,8 +82,9 @@ export class Round implements AsyncDisposable {
 
   /** Starts a leash of this round, for its one lock. */
   start(name: string, link: Link, {flags = [], ...more}: Partial<JobOptions> = {}): Job {
+    const {program} = this.tool
     const job = Job.start({
-      ...{name, lock: 'job', prefix: this.prefix, ttl: `${this.ttlMs}ms`, ...this.#program, ...more},
+      ...{name, lock: 'job', prefix: this.prefix, ttl: `${this.ttlMs}ms`, ...(program && {program}), ...more},
       flags: ['--contain', this.character.contain, ...flags],
       oracle: this.oracle,
       endpoints: link.endpoints,
@@ -134,12 +136,12 @@ export class Round implements AsyncDisposable {
     this.note('holder: leash killed', this.killedAtMs)
   }
 
-  /** Kills the waiter's leash, and another one queues behind. */
-  async killWaiter(): Promise<void> {
+  /** Kills the waiter's leash, or a part of it, and another one queues behind. */
+  async killWaiter(kill = (waiter: Job): void => waiter.kill('SIGKILL')): Promise<void> {
     const {waiter} = this
     this.killedWaiters.push(waiter)
     this.note('waiter: leash killed')
-    waiter.kill('SIGKILL')
+    kill(waiter)
     await this.enqueue(`successor ${this.killedWaiters.length}`)
   }
 
@@ -192,6 +194,7 @@ export class Round implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const job of this.#jobs) removeHandle(job)
     await this.#belongings[Symbol.asyncDispose]()
   }
 

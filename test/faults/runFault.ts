@@ -1,11 +1,11 @@
 import {nowMs, pause} from '../support/wait.ts'
-import {characterOf, type Character} from './characters.ts'
+import type {Character} from './characters.ts'
 import type {Fault} from './Fault.ts'
-import {faults} from './faults.ts'
 import {countOverlaps, judge} from './judge.ts'
 import {leftOfStage} from './leftovers.ts'
 import {Round} from './round.ts'
 import {Stage} from './stage.ts'
+import type {Tool} from './tools.ts'
 import {emptyVerdict, together, type Verdict} from './verdict.ts'
 
 export interface Plan {
@@ -13,8 +13,7 @@ export interface Plan {
   /** How many rounds stand side by side on one stage. */
   readonly jobs: number
   readonly ttlMs: number
-  /** What is tested, if not the built leash. */
-  readonly program?: readonly string[]
+  readonly tool: Tool
   /** Gets what happened when in each round, whether anything was wrong or not. */
   readonly onStory?: (story: string) => void
 }
@@ -49,11 +48,13 @@ const runBatch = async (
   fault: Fault,
   stage: Stage,
   indices: readonly number[],
-  {program, onStory, ...plan}: Plan,
+  {tool, onStory, ...plan}: Plan,
 ): Promise<Verdict> => {
   const ttlMs = fault.ttlMs ?? plan.ttlMs
   const rounds = await Promise.all(
-    indices.map((index) => Round.set({stage, index, character: characterFor(fault, index), ttlMs, program})),
+    indices.map((index) =>
+      Round.set({stage, index, character: characterFor(tool, fault, index), ttlMs, tool}),
+    ),
   )
   try {
     const {course} = fault
@@ -73,8 +74,8 @@ const runBatch = async (
 }
 
 /** Also the first rounds of all faults meet all characters. */
-const characterFor = (fault: Fault, index: number): Character => {
-  const character = characterOf(faults.indexOf(fault) + 1 + index)
+const characterFor = (tool: Tool, fault: Fault, index: number): Character => {
+  const character = tool.characterOf(tool.faults.indexOf(fault) + 1 + index)
   return fault.modes ? {...character, modes: fault.modes(index)} : character
 }
 

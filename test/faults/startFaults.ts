@@ -8,21 +8,23 @@ import type {Round} from './round.ts'
 import {checkInto, emptyVerdict, type Verdict} from './verdict.ts'
 
 /** Multiples of it, without their whole part, cover 0 to 1 evenly, however many there are. */
-const goldenRatio = (Math.sqrt(5) - 1) / 2
+export const goldenRatio = (Math.sqrt(5) - 1) / 2
 
-/** How long it takes from the spawn to the ticket, and from that to the job, on this machine at this moment. */
+/** How long it takes from the spawn to the ticket, from that to the job, and from its end to that of all, on this machine at this moment. */
 interface Pace {
   readonly toTicketMs: number
   readonly toJobMs: number
+  readonly toEndMs: number
 }
 
-const rehearse = async (round: Round): Promise<Pace> => {
+export const rehearse = async (round: Round): Promise<Pace> => {
   const startedAtMs = nowMs()
   const job = round.start('rehearsal', round.holderLink)
   const {atMs: ticketAtMs} = await round.nextTicket(job)
   const {atMs} = await job.running()
   mustBe("the rehearsal's status", await endOf(round, job, 0), 0)
-  return {toTicketMs: ticketAtMs - startedAtMs, toJobMs: atMs - ticketAtMs}
+  const toEndMs = (await job.exited()).atMs - (await job.treeEmpty())
+  return {toTicketMs: ticketAtMs - startedAtMs, toJobMs: atMs - ticketAtMs, toEndMs}
 }
 
 /**

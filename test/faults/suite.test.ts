@@ -3,23 +3,24 @@ import {describe, expect, test} from 'vitest'
 import {etcdctlProgram} from '../support/EtcdServer.ts'
 import {leash} from '../support/Job.ts'
 import type {Fault} from './Fault.ts'
-import {faults} from './faults.ts'
 import {runFault} from './runFault.ts'
 import {Floor, verdictWithSecondChance} from './secondChance.ts'
+import {run, type Tool} from './tools.ts'
 import type {Verdict} from './verdict.ts'
 
-const careless = ['sh', path.join(import.meta.dirname, 'careless.sh'), etcdctlProgram('3.5')]
+const tool = (...program: readonly string[]): Tool => ({...run, program})
+const careless = tool('sh', path.join(import.meta.dirname, 'careless.sh'), etcdctlProgram('3.5'))
 
 /** A copy is not in the table, and hence gets the simplest child. */
 const copyOf = (name: string): Fault => {
-  const fault = faults.find((row) => row.name === name)
+  const fault = run.faults.find((row) => row.name === name)
   if (!fault) throw new Error('the fault has another name')
   return {...fault}
 }
 const small = {rounds: 1, jobs: 1, ttlMs: 2000}
 
 const verdictOn = async (name: string): Promise<Verdict> =>
-  (await runFault(copyOf(name), {...small, program: careless})).verdict
+  (await runFault(copyOf(name), {...small, tool: careless})).verdict
 
 /** The suite must fail where it should: with a tool that keeps a lock, but does not keep its job on a leash. */
 describe.concurrent('of a careless tool the suite', () => {
@@ -52,18 +53,14 @@ describe.concurrent('of a careless tool the suite', () => {
 })
 
 /** leash, but for the status it ends with, if its command line is like this. */
-const wrongIf = (pattern: string): string[] => [
-  'sh',
-  '-c',
-  `case "$*" in ${pattern}) "$0" "$@"; exit 3 ;; *) exec "$0" "$@" ;; esac`,
-  ...leash(),
-]
+const wrongIf = (pattern: string): Tool =>
+  tool('sh', '-c', `case "$*" in ${pattern}) "$0" "$@"; exit 3 ;; *) exec "$0" "$@" ;; esac`, ...leash())
 
 describe.concurrent('a second chance', () => {
   /** The verdict, and how often the fault struck. */
-  const judged = async (program: readonly string[]): Promise<[Verdict, number]> => {
+  const judged = async (tool: Tool): Promise<[Verdict, number]> => {
     let struck = 0
-    const plan = {...small, program, onStory: () => struck++}
+    const plan = {...small, tool, onStory: () => struck++}
     const verdict = await verdictWithSecondChance(copyOf('lease revoked from outside'), plan, new Floor())
     return [verdict, struck]
   }

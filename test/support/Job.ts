@@ -142,6 +142,11 @@ export class Job implements AsyncDisposable {
     return this.#tree.hasStarted
   }
 
+  /** Has leash itself ended? */
+  get hasEnded(): boolean {
+    return this.#ended !== undefined
+  }
+
   /** When the last process of the tree had gone; undefined while there is one. */
   get emptyAtMs(): number | undefined {
     return this.#tree.emptyAtMs

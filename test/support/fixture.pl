@@ -18,17 +18,22 @@
 #       many          200 children
 #       stop          stops itself when it said "running"
 #       closed-pipe   writes to pipes that nobody reads; its stdout is one (see Job.ts)
+#       tidy          when it ends by itself, it has ended its children before
+# With STEP_MS and MAY_STEP in its environment it works in steps: it runs the command MAY_STEP, and has the flock for no longer
+# than so many milliseconds after it began to ask. It notes "resting" when it gave the flock back, and "working" when it has
+# it again. When the command fails, it ends with 79.
 # All that it forks holds flock and socket, too, and lives until killed. It runs until killed, or until it reads
 # "exit STATUS AFTER_MS" from the socket. None of them outlives the test: they end when the socket's other end does.
 use strict;
 use warnings;
-use Fcntl qw(LOCK_EX LOCK_NB O_WRONLY O_APPEND O_CREAT);
+use Fcntl qw(LOCK_EX LOCK_NB LOCK_UN O_WRONLY O_APPEND O_CREAT);
 use POSIX ();
 use Socket qw(AF_UNIX MSG_PEEK SOCK_STREAM pack_sockaddr_un);
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 my ($directory, $name, @modes) = @ARGV;
 my %mode = map { $_ => 1 } @modes;
+my @children;
 # Ten seconds of a chain, longer than any test needs it. Where only a sweep over /proc can end it, it must live longer than a
 # sweep takes from seeing to killing. More often, and the process ids of the machine would go round in no time.
 my ($hop_s, $hops) = $mode{setsid} ? (0.05, 200) : (0.01, 1000);
@@ -48,6 +53,7 @@ sub note {
 
 sub with_child {
     my $child = fork() // die "fork: $!";
+    push @children, $child;
     return $child if $child;
     $_[0]->();
     POSIX::_exit(0);
@@ -83,6 +89,38 @@ sub write_in_vain {
     defined syswrite($_, "nobody reads this\n") or $!{EPIPE} or die "write: $!" for $writer, *STDOUT;
 }
 
+# Returns when the step has to end.
+sub ask {
+    while (1) {
+        my $end = clock_gettime(CLOCK_MONOTONIC) + $ENV{STEP_MS} / 1000;
+        POSIX::_exit(79) if system('sh', '-c', $ENV{MAY_STEP});
+        return $end if clock_gettime(CLOCK_MONOTONIC) < $end;
+    }
+}
+
+sub next_step {
+    flock($flock, LOCK_UN);
+    note('resting');
+    my $end = ask();
+    my $alone = flock($flock, LOCK_EX | LOCK_NB);
+    note($alone ? 'working' : 'VIOLATION');
+    if (!$alone) {
+        flock($flock, LOCK_EX);
+        note('overlap-ended');
+    }
+    return $end;
+}
+
+# Whether the harness says something before the step ends; without steps it will.
+sub is_told {
+    my ($end) = @_;
+    return 1 unless defined $end;
+    my $left = $end - clock_gettime(CLOCK_MONOTONIC);
+    vec(my $ready = '', fileno($harness), 1) = 1;
+    return $left > 0 && select($ready, undef, undef, $left) > 0;
+}
+
+my $step_end = defined $ENV{STEP_MS} ? ask() : undef;
 my $alone = flock($flock, LOCK_EX | LOCK_NB);
 note('VIOLATION') unless $alone;
 
@@ -103,6 +141,10 @@ kill('STOP', $$) if $mode{stop};
 
 my ($order, $bytes) = ('', 0);
 while ($order !~ /\n/) {
+    if (!is_told($step_end)) {
+        $step_end = next_step();
+        next;
+    }
     $bytes = sysread($harness, $order, 64, length $order);
     next if !defined $bytes && $!{EINTR};
     POSIX::_exit(99) unless $bytes;
@@ -110,5 +152,9 @@ while ($order !~ /\n/) {
 my ($status, $after_ms) = $order =~ /^exit (\d+) (\d+)$/m or die "order: $order";
 Time::HiRes::usleep($after_ms * 1000) if $after_ms;
 write_in_vain() if $mode{'closed-pipe'};
+if ($mode{tidy}) {
+    kill('KILL', @children);
+    waitpid($_, 0) for @children;
+}
 note('ended');
 POSIX::_exit($status);

@@ -8,7 +8,16 @@ import {nowMs, until} from './wait.ts'
 
 /** What the fixture can be told to be; fixture.pl says what each means. */
 export type FixtureMode =
-  'ignore-term' | 'fork' | 'own-groups' | 'setsid' | 'daemon' | 'fork-loop' | 'many' | 'stop' | 'closed-pipe'
+  | 'ignore-term'
+  | 'fork'
+  | 'own-groups'
+  | 'setsid'
+  | 'daemon'
+  | 'fork-loop'
+  | 'many'
+  | 'stop'
+  | 'closed-pipe'
+  | 'tidy'
 
 /** What leash told the child through its environment. Empty where it told nothing. */
 export interface Running {
@@ -22,7 +31,7 @@ export interface Running {
 }
 
 export interface Note {
-  readonly event: 'running' | 'VIOLATION' | 'overlap-ended' | 'ended'
+  readonly event: 'running' | 'resting' | 'working' | 'VIOLATION' | 'overlap-ended' | 'ended'
   readonly name: string
   readonly atMs: number
   readonly pid: number

@@ -1,0 +1,47 @@
+/** The processes of a script that `leash acquire --keep` has taken a lock for: of those that acquire.sh starts. */
+import {existsSync, readFileSync, rmSync} from 'node:fs'
+import type {Job} from '../support/Job.ts'
+import {until} from '../support/wait.ts'
+
+interface HandleFile {
+  readonly keeper: {readonly pid: number; readonly guard: {readonly pid: number}}
+}
+
+const handlePath = (script: Job): string | undefined =>
+  (script.status() as {handle?: string} | undefined)?.handle
+
+const handleOf = (script: Job): HandleFile => {
+  const path = handlePath(script)
+  if (path === undefined) throw new Error(`${script.name} has no handle\n${script.describe()}`)
+  return JSON.parse(readFileSync(path, 'utf8')) as HandleFile
+}
+
+export const keeperPid = (script: Job): number => handleOf(script).keeper.pid
+
+/** Of the guard that stands now. */
+export const keepersGuardPid = (script: Job): number => handleOf(script).keeper.guard.pid
+
+/** The `leash` command of this name that the script is running; undefined before and after. */
+export const runningCommand = (script: Job, name: 'acquire' | 'release'): number | undefined =>
+  script.processes().find(({command}) => new RegExp(`leash\\.cjs ${name}\\b`).test(command))?.pid
+
+/** Resolves when the script has come to this command; undefined if it has ended, or its job runs already. */
+export const commandOrLater = (
+  script: Job,
+  name: 'acquire' | 'release',
+): Promise<{pid: number | undefined}> =>
+  until(
+    `${script.name} to run leash ${name}`,
+    () => {
+      const pid = runningCommand(script, name)
+      return (pid !== undefined || script.hasEnded || (name === 'acquire' && script.hasStarted)) && {pid}
+    },
+    {withinMs: 10_000, everyMs: 1},
+  )
+
+/** Removes what a script leaves that was killed, or does not clean up: leash does so after a day. */
+export const removeHandle = (script: Job): void => {
+  const path = handlePath(script)
+  if (path === undefined) return
+  for (const file of [path, `${path}.sock`]) if (existsSync(file)) rmSync(file)
+}
