@@ -190,7 +190,7 @@ describe('debian-setup', () => {
   })
 
   test('gets only what is not on PATH', async () => {
-    for (const name of ['bash', 'dash', 'busybox']) stub(name, 'echo on PATH')
+    for (const name of ['bash', 'dash', 'busybox', 'jq']) stub(name, 'echo on PATH')
     stub('zsh', 'exit 1')
     stub(
       'apt-get',
