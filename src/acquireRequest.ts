@@ -18,6 +18,7 @@ export type AcquireFlags = SettingsFlags & {
   wait?: string | undefined
   keep?: string | undefined
   signal?: string | undefined
+  'conflict-exit-code'?: number | undefined
 }
 
 /**
@@ -34,6 +35,11 @@ export function acquireRequest(
 ): HandleRequest {
   if (names.length === 0)
     throw new LeashError('usage', 'there is no lock to take', 'name it: leash acquire NAME --keep $$')
+  // A shell goes by the status alone.
+  if (flags['conflict-exit-code'] === 0) {
+    const message = '--conflict-exit-code 0 would let a script go on without the lock'
+    throw new LeashError('usage', message, 'choose 1 to 255')
+  }
   const stopSignal = parseSignal(flags.signal ?? 'TERM')
   const kept = flags.keep === undefined ? undefined : identifyKept(flags.keep)
   if (kept === undefined) refuseWithoutKeeper(flags)

@@ -118,6 +118,10 @@ describe('a command line that is wrong: 64, and one line with the value, the rul
       ['run', '-l', 'a\u001b[2Jb', 'true'],
       String.raw`a\x1b[2Jb: the lock name "a\u001b[2Jb" holds the control character U+001B; use printable text`,
     ],
+    [
+      ['acquire', 'x', '--ttl', '9s', '-E', '0'],
+      'x: --conflict-exit-code 0 would let a script go on without the lock; choose 1 to 255',
+    ],
     [['run', '--raw-key', '-l', '', 'true'], 'the raw key is empty; give 1 to 1000 bytes of text'],
     [
       ['run', '-l', 'x', '--profile', '../x', 'true'],
