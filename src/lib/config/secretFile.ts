@@ -1,7 +1,7 @@
 import {isUtf8} from 'node:buffer'
 import {closeSync, constants, fstatSync, openSync, readFileSync, type Stats, statSync} from 'node:fs'
 import {LeashError} from '../core/errors.ts'
-import {shellWord} from '../core/shellWord.ts'
+import {shellWord} from '../shellWord.ts'
 
 /** A password is a line; more is another file by mistake. */
 const largestBytes = 4096

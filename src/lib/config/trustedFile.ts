@@ -10,7 +10,7 @@ import {
 } from 'node:fs'
 import {basename, dirname} from 'node:path'
 import {LeashError} from '../core/errors.ts'
-import {shellWord} from '../core/shellWord.ts'
+import {shellWord} from '../shellWord.ts'
 
 /** A configuration is a few lines; more is another file by mistake. */
 const largestBytes = 64 * 1024

@@ -1,6 +1,6 @@
 import type {IAuthRoleGetResponse, IAuthUserGetResponse, IPermission} from 'etcd3'
 import {LeashError} from '../core/errors.ts'
-import {shellWord} from '../core/shellWord.ts'
+import {shellWord} from '../shellWord.ts'
 
 /** What may be done with the keys from one, inclusive, to another, exclusive. */
 interface Rights {

@@ -1,7 +1,7 @@
 import {accessSync, constants, lstatSync, mkdirSync, realpathSync, type Stats, statSync} from 'node:fs'
 import {join} from 'node:path'
 import {LeashError} from '../core/errors.ts'
-import {shellWord} from '../core/shellWord.ts'
+import {shellWord} from '../shellWord.ts'
 
 /** Whose handles, and where that user is at home. */
 export interface HandleOwner {

@@ -1,4 +1,4 @@
-import {shellWord} from '../core/shellWord.ts'
+import {shellWord} from '../shellWord.ts'
 
 /**
  * Stays as it is, as a word for a shell, if another shell first splits the text at blanks and takes the words for patterns; `(`

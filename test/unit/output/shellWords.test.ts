@@ -5,7 +5,7 @@ import {join, resolve} from 'node:path'
 import {promisify} from 'node:util'
 import fc from 'fast-check'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
-import {shellWord} from '../../../src/lib/core/shellWord.ts'
+import {shellWord} from '../../../src/lib/shellWord.ts'
 import {assignments, failureForEval} from '../../../src/lib/output/shellWords.ts'
 
 const run = promisify(execFile)
