@@ -1,7 +1,10 @@
+import {fstatSync} from 'node:fs'
 import {Socket} from 'node:net'
 import {LeashCommand} from '../LeashCommand.ts'
+import {closeInherited} from '../lib/child/inheritance.ts'
 import {loadSettings} from '../lib/config/settings.ts'
 import {systemWorld} from '../lib/config/world.ts'
+import {LeashError} from '../lib/core/errors.ts'
 import {keep} from '../lib/handle/keeper.ts'
 import {KeeperLink} from '../lib/handle/keeperProcess.ts'
 import {openStore} from '../openPorts.ts'
@@ -18,7 +21,8 @@ export default class Keep extends LeashCommand {
     // Whoever ends a whole service means the process that is kept. We end with it.
     for (const signal of ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2'] as const)
       process.on(signal, () => {})
-    const link = new KeeperLink(new Socket({fd: linkDescriptor}))
+    const link = new KeeperLink(openLink())
+    closeInherited()
     const order = await link.order()
     if (order === undefined) return
     const {environment} = order
@@ -27,4 +31,13 @@ export default class Keep extends LeashCommand {
     const guard = {script: guardScript, env: {PATH: process.env['PATH'] ?? ''}}
     await keep(order, link, {store, clock, guard}).finally(() => store.close())
   }
+}
+
+function openLink(): Socket {
+  try {
+    if (fstatSync(linkDescriptor).isSocket()) return new Socket({fd: linkDescriptor})
+  } catch {
+    // It is not open.
+  }
+  throw new LeashError('usage', `descriptor ${linkDescriptor} is no socket`, 'leave this command to leash')
 }
