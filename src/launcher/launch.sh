@@ -13,6 +13,9 @@ if [ -r /proc/self/stat ]; then
   trap 'exit 131' QUIT
   read -r leash_stat </proc/self/stat
 
+  # What acquire prints must reach somebody. Node would open /dev/null for a closed stdout, and what is written would vanish.
+  [ "$1" != acquire ] || [ -L /proc/self/fd/1 ] || exec 1</dev/null
+
   # A descriptor that nobody uses; empty if there is none.
   for leash_fd in 9 8 7 6 5 4 3 ''; do
     [ -L "/proc/self/fd/$leash_fd" ] || break

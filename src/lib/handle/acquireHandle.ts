@@ -1,13 +1,14 @@
 import {rmSync} from 'node:fs'
+import {KeptProcess} from '../child/keptProcess.ts'
 import {type RunOutcome, notAcquired} from '../child/runUnderLock.ts'
 import {describeCause} from '../child/runMessage.ts'
 import {Interrupted} from '../child/signalInbox.ts'
 import {LeashError} from '../core/errors.ts'
 import type {HeldLock} from '../core/heldLock.ts'
-import {type LockPorts, type LockRequest, acquire} from '../core/lock.ts'
+import {type Acquisition, type LockPorts, type LockRequest, acquire} from '../core/lock.ts'
 import type {LossCause} from '../core/session.ts'
 import type {Handle} from './handle.ts'
-import {createHandle} from './handleFile.ts'
+import {createHandle, readHandle} from './handleFile.ts'
 import {handleOf} from './holdOfHandle.ts'
 import type {KeepOrder, KeeperProcess} from './keeperProcess.ts'
 import {findOwnHandle} from './ownHandle.ts'
@@ -33,25 +34,50 @@ export type HandleOutcome =
   | {outcome: 'ownHandle'; path: string}
   | Extract<RunOutcome, {outcome: 'contended' | 'waitedOut' | 'interrupted'}>
 
+/** Tells the caller of the handle at this path. */
+type Publish = (handle: Handle, path: string) => void
+
 /**
  * Takes the locks and leaves a handle of them; who has a handle of just these, kept for the same process, gets that again.
  *
- * @param publish tells the caller of the handle at this path. If it throws, the locks are given back, and it rejects with that
- * @throws LeashError as `acquire`; `unavailable` if the locks were lost before anybody got to know the handle; `config` if the
+ * @param publish if it throws, the locks are given back, and it rejects with that
+ * @throws LeashError as `acquire`; `usage` if the process that is to be kept ends before; `unavailable` if the locks were lost before anybody got to know the
+ *   handle; `config` if the
  *   handle cannot be written; `notExecutable` if the keeper cannot be started: the locks are given back before
  */
 export async function acquireHandle(
   request: HandleRequest,
   ports: LockPorts,
   interrupted: AbortSignal,
-  publish: (handle: Handle, path: string) => void,
+  publish: Publish,
 ): Promise<HandleOutcome> {
   const {clock} = ports
   const startedAtMs = clock.elapsedMs()
   const waitedMs = (): number => Math.round(clock.elapsedMs() - startedAtMs)
+  const kept = request.keeper && new KeptProcess(request.keeper.kept, clock)
+  const givenUp = kept ? AbortSignal.any([interrupted, kept.ended]) : interrupted
+  try {
+    const acquisition = await findOrTake(request, ports, givenUp, publish)
+    return 'outcome' in acquisition ? acquisition : notAcquired(acquisition, request.lock, waitedMs())
+  } catch (error) {
+    if (error instanceof Interrupted)
+      return {outcome: 'interrupted', signal: error.signal, waitedMs: waitedMs()}
+    if (kept?.ended.aborted && error === kept.ended.reason) throw keptEnded(request.keeper?.kept.pid)
+    throw error
+  } finally {
+    kept?.close()
+  }
+}
+
+async function findOrTake(
+  request: HandleRequest,
+  ports: LockPorts,
+  givenUp: AbortSignal,
+  publish: Publish,
+): Promise<HandleOutcome | Exclude<Acquisition, {is: 'held'}>> {
   const {own} = request
-  const found = own === undefined ? undefined : await findOwnHandle(own, request, ports)
-  const {process: keeper} = request.keeper ?? {}
+  const found = own === undefined ? undefined : await unless(givenUp, findOwnHandle(own, request, ports))
+  const keeper = request.keeper?.process
   if (own !== undefined && found !== undefined) {
     keeper?.abandon()
     if (found.is === 'overlapping') return {outcome: 'ownHandle', path: own}
@@ -59,17 +85,12 @@ export async function acquireHandle(
     return {outcome: 'acquired'}
   }
   try {
-    const acquisition = await acquire(request.lock, ports, interrupted)
-    if (acquisition.is !== 'held') {
-      keeper?.abandon()
-      return notAcquired(acquisition, request.lock, waitedMs())
-    }
-    await leave(acquisition.lock, request, ports, interrupted, publish)
-    return {outcome: 'acquired'}
+    const acquisition = await acquire(request.lock, ports, givenUp)
+    if (acquisition.is === 'held') await leave(acquisition.lock, request, ports, givenUp, publish)
+    else keeper?.abandon()
+    return acquisition.is === 'held' ? {outcome: 'acquired'} : acquisition
   } catch (error) {
     keeper?.abandon()
-    if (error instanceof Interrupted)
-      return {outcome: 'interrupted', signal: error.signal, waitedMs: waitedMs()}
     throw error
   }
 }
@@ -79,19 +100,21 @@ async function leave(
   lock: HeldLock,
   {keeper, directory, endpoints, bootId, lock: {connectTimeoutMs: limitMs}}: HandleRequest,
   {clock}: LockPorts,
-  interrupted: AbortSignal,
-  publish: (handle: Handle, path: string) => void,
+  givenUp: AbortSignal,
+  publish: Publish,
 ): Promise<void> {
+  const over = AbortSignal.any([givenUp, lock.lost])
   let path: string | undefined
   try {
-    await unless(interrupted, lock.declare(interrupted))
-    const handle = handleOf(lock, clock, {endpoints, bootId})
+    await unless(over, lock.declare(over))
+    let handle = handleOf(lock, clock, {endpoints, bootId})
     if (keeper === undefined) path = createHandle(directory, handle)
     else {
-      const {process, ...order} = keeper
-      path = await unless(interrupted, process.takeOver({...order, handle, directory, limitMs}))
+      const {process: keeping, ...order} = keeper
+      path = await unless(over, keeping.takeOver({...order, handle, directory, limitMs}))
+      handle = readHandle(path, process.geteuid?.() ?? -1)
     }
-    if (lock.lost.aborted) throw lostTooSoon(lock.lost.reason as LossCause)
+    over.throwIfAborted()
     publish(handle, path)
     keeper?.process.go()
     lock.leave()
@@ -99,6 +122,7 @@ async function leave(
     keeper?.process.abandon()
     await lock.release(!lock.lost.aborted)
     if (path !== undefined && keeper === undefined) rmSync(path, {force: true})
+    if (lock.lost.aborted && error === lock.lost.reason) throw lostTooSoon(lock.lost.reason as LossCause)
     throw error
   }
 }
@@ -112,6 +136,11 @@ async function unless<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
     else signal.addEventListener('abort', onAbort, {once: true, signal: over.signal})
   })
   return Promise.race([work, aborted]).finally(() => over.abort())
+}
+
+function keptEnded(pid: number | undefined): LeashError {
+  const message = `process ${pid}, which --keep names, ended before it had the lock`
+  return new LeashError('usage', message, 'start it again: nothing was taken')
 }
 
 function lostTooSoon(cause: LossCause): LeashError {
