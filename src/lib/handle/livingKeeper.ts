@@ -1,3 +1,4 @@
+import {send} from '../child/containment.ts'
 import {type ProcessIdentity, runningProcesses} from '../child/processIdentity.ts'
 import {LeashError} from '../core/errors.ts'
 import type {Handle} from './handle.ts'
@@ -18,15 +19,25 @@ export async function askLivingKeeper(
 ): Promise<KeeperAnswer | undefined> {
   if (keeper === undefined || bootOfHandle !== bootId || !isAlive(keeper)) return undefined
   // Somebody may have stopped it.
-  process.kill(keeper.pid, 'SIGCONT')
+  send(keeper.pid, 'SIGCONT')
   const answer = await askKeeper(socketPath(path), request, limitMs)
   if (answer !== undefined) return answer as KeeperAnswer
-  if (!isAlive(keeper)) return undefined
+  if (await ends(keeper)) return undefined
   throw new LeashError(
     'unavailable',
     `the keeper (pid ${keeper.pid}) does not answer`,
     'try again; what it keeps is ended before its lease is',
   )
+}
+
+/** How long a keeper takes at most that answers nobody any more because it has done its work. */
+const endingMs = 2000
+const lookEveryMs = 20
+
+async function ends(keeper: ProcessIdentity): Promise<boolean> {
+  for (let leftMs = endingMs; leftMs > 0 && isAlive(keeper); leftMs -= lookEveryMs)
+    await new Promise((resolve) => setTimeout(resolve, lookEveryMs))
+  return !isAlive(keeper)
 }
 
 /** Whether it is this process, and not one that got its number. */
