@@ -166,7 +166,8 @@ class Keeper {
     await this.#end
     const release = await lock.release(!wasLost)
     if (wasLost) return `lost ${this.#whyLost()}`
-    if (release !== 'failed') this.#noteEnd({how: 'released'})
+    if (release === 'gone') this.#noteEnd({how: 'lost', reason: describeCause({kind: 'ticketGone'})})
+    else if (release !== 'failed') this.#noteEnd({how: 'released'})
     return release
   }
 

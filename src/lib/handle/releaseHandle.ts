@@ -36,8 +36,11 @@ export async function releaseHandle(handle: Handle, path: string, ports: HandleP
   const {bootId} = ports.bootTime()
   const asked = await askLivingKeeper(handle, path, 'release', {bootId, limitMs: keeperLimitMs})
   if (asked?.startsWith('lost')) return {is: 'over', reason: asked.slice('lost '.length)}
+  // After an unclean end a lock-delay is to keep others out.
+  const isLeftToRun = handle.lockDelayMs > 0 && endedBefore(handle, bootId) !== undefined
   const release =
-    (asked as Release | undefined) ?? (await endHold(ports.store, ports.clock, endingOf(handle)))
+    (asked as Release | undefined) ??
+    (isLeftToRun ? 'leftToRun' : await endHold(ports.store, ports.clock, endingOf(handle)))
   if (release === 'failed') {
     const message = `etcd does not answer: ${ports.store.lastFailure}`
     throw new LeashError('unavailable', message, 'try again, or leave the lock to the end of its lease')
@@ -52,13 +55,18 @@ export async function releaseHandle(handle: Handle, path: string, ports: HandleP
 }
 
 function stateAfter(release: Release, handle: Handle, now: BootTime): HoldState {
-  const {ended, bootId} = handle
-  if (ended?.how === 'lost') return {is: 'over', reason: ended.reason ?? 'the lease was lost'}
-  if (bootId !== now.bootId) return {is: 'over', reason: 'the machine was started anew, or it is another one'}
+  const reason = endedBefore(handle, now.bootId)
+  if (reason !== undefined) return {is: 'over', reason}
   // The answer to an earlier try was lost. As long as nobody else could remove the ticket, it was that try.
   if (release === 'unknown' && goodForMs(handle, now) > 0) return {is: 'sound'}
   if (release === 'removed' || release === 'leftToRun') return {is: 'sound'}
   return {is: 'over', reason: 'the ticket was gone (it was deleted, or its lease revoked or expired)'}
+}
+
+/** Why it is known without asking etcd that it was not held to the end; undefined if it is not. */
+function endedBefore({ended, bootId}: Handle, presentBootId: string): string | undefined {
+  if (ended?.how === 'lost') return ended.reason ?? 'the lease was lost'
+  return bootId === presentBootId ? undefined : 'the machine was started anew, or it is another one'
 }
 
 function noteEnd(path: string, handle: Handle): void {
