@@ -41,9 +41,9 @@ type Publish = (handle: Handle, path: string) => void
  * Takes the locks and leaves a handle of them; who has a handle of just these, kept for the same process, gets that again.
  *
  * @param publish if it throws, the locks are given back, and it rejects with that
- * @throws LeashError as `acquire`; `usage` if the process that is to be kept ends before; `unavailable` if the locks were lost before anybody got to know the
- *   handle; `config` if the
- *   handle cannot be written; `notExecutable` if the keeper cannot be started: the locks are given back before
+ * @throws LeashError as `acquire`; `usage` if the process that is to be kept ends before; `unavailable` if the locks were lost
+ *   before anybody got to know the handle; `config` if the handle cannot be written; `notExecutable` if the keeper cannot be
+ *   started: the locks are given back before
  */
 export async function acquireHandle(
   request: HandleRequest,
