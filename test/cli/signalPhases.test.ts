@@ -119,7 +119,7 @@ describe.each(signals)('%s', (signal) => {
     leash.kill(signal)
     leash.kill(signal)
     const before = relay.methods.length
-    await until('a renewal', () => relay.methods.slice(before).includes('Range'), {withinMs: 10_000})
+    await until('a renewal', () => relay.methods.slice(before).includes('Txn'), {withinMs: 10_000})
     expect(await keysUnder(etcd.url, 'leash/lock/ignored/')).toHaveLength(1)
     leash.endInput()
     expect(await endOfAll(leash)).toEqual({status: 7, stdout: 'runs\n', stderr: ''})

@@ -19,7 +19,7 @@ const lostOnTheWayIn = (method: string, ofWaiter: number, name: string): Fault =
 
 export const answerFaults: readonly Fault[] = [
   lostOnTheWayIn('Lease/LeaseGrant', 1, 'answer lost after the grant'),
-  // The waiter's are: enqueue, look, put the mark, release.
+  // The waiter's are: enqueue, look, put the mark, release; and in between the reads of its renewals.
   lostOnTheWayIn('KV/Txn', 4, 'answer lost after the transaction'),
   {
     name: 'answer lost after a renewal',
@@ -29,7 +29,8 @@ export const answerFaults: readonly Fault[] = [
     strike: (_, rounds) =>
       all(rounds, ({index, holderLink, ttlMs}) => {
         const how = index % 2 === 0 ? 'reset' : 'silence'
-        return holderLink.cutAfterCommit({method: 'KV/Range', how}).done(ttlMs)
+        // The read: while a job runs, a holder that found nobody has no other transactions.
+        return holderLink.cutAfterCommit({method: 'KV/Txn', how}).done(ttlMs)
       }),
   },
   {
@@ -37,7 +38,7 @@ export const answerFaults: readonly Fault[] = [
     members: 'one',
     holder: 'kept',
     variants: 4,
-    // From now on the holder's only transaction is its release, and the revoke follows.
+    // It ends at once, so its next transaction is its release (or, rarely, the read of a renewal), and the revoke follows.
     strike: (_, rounds) =>
       all(rounds, ({index, cuts, holderLink}) => {
         const method = index % 2 === 0 ? 'KV/Txn' : 'Lease/LeaseRevoke'
