@@ -21,11 +21,11 @@ export interface Authenticator {
 /**
  * etcd checks a password by bcrypt, which takes 60 ms of a processor at its default cost. Where many leashes lose their
  * tokens at once, in an election for one, that adds up to seconds, and each request more makes it worse: so one that is
- * under way may take longer than an attempt of whoever asked, and only after twice the usual time, doubled each time, is
- * another one sent beside it, for a member that does not answer at all.
+ * under way may take longer than an attempt of whoever asked, and only after several times the usual time, doubled each
+ * time, is another one sent beside it, for a member that does not answer at all.
  */
 const authenticateMs = 5000
-const firstGapMs = 150
+const firstGapMs = 500
 
 /** A new token may be refused, too: etcd rounds the end of a signed one down to a second, which may be now. */
 const mostRenewals = 2
