@@ -74,7 +74,8 @@ export class Authentication {
 
   /**
    * Makes a call with a token; again with a new one, at once, if the member does not accept it. What it refuses was not done.
-   * `permission denied` counts as that if the token was not new: etcd 3.4.23 answers so to a watch whose token has expired.
+   * `permission denied` counts as that if the token was not new: releases of etcd 3.4 and 3.5 before those of Debian answer so
+   * to a watch whose token has expired.
    *
    * @param member who is called, and asked for a token
    * @throws what the call rejects with; `signal.reason`; `LeashError` `permission` for a name or password that etcd does not
