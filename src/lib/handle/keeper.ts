@@ -40,7 +40,7 @@ const outOfTime = Symbol('out of time')
 export async function keep(order: KeepOrder, link: KeeperLink, ports: KeeperPorts): Promise<void> {
   let keeper: Keeper
   try {
-    keeper = await Keeper.start(order, ports)
+    keeper = await Keeper.start(order, ports, link.abandoned)
   } catch (error) {
     return link.failed(asLeashError(error, ports.store))
   }
@@ -73,7 +73,7 @@ class Keeper {
   }
 
   /** Takes over, and stands ready to be asked. Whatever fails leaves the hold to whom it was taken from. */
-  static async start(order: KeepOrder, ports: KeeperPorts): Promise<Keeper> {
+  static async start(order: KeepOrder, ports: KeeperPorts, abandoned: AbortSignal): Promise<Keeper> {
     const {kept, stopSignal, limitMs} = order
     const {clock, store} = ports
     const self = {pid: process.pid, startTicks: runningProcesses.startOf(process.pid) ?? 0}
@@ -86,7 +86,7 @@ class Keeper {
     let keeper: Keeper | undefined
     try {
       const limit = {atMs: clock.elapsedMs() + limitMs, reason: outOfTime}
-      lock = await withLimit(clock, limit, undefined, (signal) =>
+      lock = await withLimit(clock, limit, abandoned, (signal) =>
         takeOver(holdOf(order.handle, clock), {store, clock, tell: () => {}}, signal),
       )
       const guard = await starting

@@ -100,6 +100,8 @@ function notStarted(why: string): LeashError {
 export class KeeperLink {
   readonly #socket: Socket
   readonly #lines: AsyncIterator<string, undefined>
+  readonly #abandoned = new AbortController()
+  #word: Promise<string | undefined> | undefined
 
   constructor(socket: Socket) {
     this.#socket = socket
@@ -111,18 +113,27 @@ export class KeeperLink {
   async order(): Promise<KeepOrder | undefined> {
     const {value} = await this.#lines.next()
     if (value === undefined) return undefined
+    this.#word = this.#lines.next().then(({value: word}) => {
+      if (word !== words.go) this.#abandoned.abort()
+      return word
+    })
     const {handle: text, ...order} = JSON.parse(value) as Omit<KeepOrder, 'handle'> & {handle: string}
     const decoded = decodeHandle(text)
     if (decoded.is !== 'handle') throw new Error('the order holds no handle')
     return {...order, handle: decoded.handle}
   }
 
+  /** Aborted when nobody wants any more what was ordered. */
+  get abandoned(): AbortSignal {
+    return this.#abandoned.signal
+  }
+
   /** Says that it is kept. Resolves with true when we are to go on alone, with false if nobody wants it any more. */
   async keeping(path: string): Promise<boolean> {
     this.#socket.write(`${words.keeping} ${path}\n`)
-    const {value} = await this.#lines.next()
+    const word = await this.#word
     this.#socket.destroy()
-    return value === words.go
+    return word === words.go
   }
 
   /** Says why it cannot be kept. */
