@@ -1,5 +1,5 @@
 import {closeSync, constants, openSync, rmSync} from 'node:fs'
-import {type Server, connect, createServer} from 'node:net'
+import {type Server, type Socket, connect, createServer} from 'node:net'
 import {basename, dirname} from 'node:path'
 import {readLines} from './lines.ts'
 
@@ -21,12 +21,15 @@ export async function serveKeeper(
   answer: (request: KeeperRequest) => Promise<string>,
 ): Promise<KeeperServer> {
   const directory = openDirectory(path)
+  const silent = new Set<Socket>()
   const server = createServer((socket) => {
+    silent.add(socket)
     // Who asked may be gone when the answer comes.
     socket.on('error', () => {})
     void readLines(socket)
       .next()
       .then(async ({value: line}) => {
+        silent.delete(socket)
         if (line === 'release' || line === 'renew') socket.end(`${await answer(line)}\n`)
         else socket.destroy()
       })
@@ -40,17 +43,20 @@ export async function serveKeeper(
     closeSync(directory)
     throw error
   }
-  return new KeeperServer(server, path, directory)
+  return new KeeperServer(server, silent, path, directory)
 }
 
 /** A keeper's socket. */
 export class KeeperServer {
   readonly #server: Server
+  /** Who has connected and not asked yet: somebody may have stopped it. */
+  readonly #silent: ReadonlySet<Socket>
   readonly #path: string
   readonly #directory: number
 
-  constructor(server: Server, path: string, directory: number) {
+  constructor(server: Server, silent: ReadonlySet<Socket>, path: string, directory: number) {
     this.#server = server
+    this.#silent = silent
     this.#path = path
     this.#directory = directory
   }
@@ -58,6 +64,7 @@ export class KeeperServer {
   /** Takes no more requests; resolves when those that were made are answered. */
   async close(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve))
+    for (const socket of this.#silent) socket.destroy()
     rmSync(this.#path, {force: true})
     closeSync(this.#directory)
     await closed
