@@ -11,14 +11,22 @@ export interface OptionShape {
  * when it looks like one of our options. An unknown option is taken to have no value; the parser refuses it anyway.
  */
 export function optionsLength(argv: readonly string[], flags: Readonly<Record<string, OptionShape>>): number {
+  return leadingOptions(argv, flags).length
+}
+
+/** `hasEnd`: the last of them is a `--` that ends the options, and not one that is an option's value. */
+function leadingOptions(
+  argv: readonly string[],
+  flags: Readonly<Record<string, OptionShape>>,
+): {length: number; hasEnd: boolean} {
   const byChar = new Map(Object.values(flags).map((flag) => [flag.char, flag]))
   for (let i = 0; i < argv.length; i++) {
     const arg = argv[i] ?? ''
-    if (arg === '--') return i + 1
-    if (arg === '-' || !arg.startsWith('-')) return i
+    if (arg === '--') return {length: i + 1, hasEnd: true}
+    if (arg === '-' || !arg.startsWith('-')) return {length: i, hasEnd: false}
     if (takesNextArgument(arg, flags, byChar)) i++
   }
-  return argv.length
+  return {length: argv.length, hasEnd: false}
 }
 
 /**
@@ -32,8 +40,7 @@ export function separateOptions(
   const options: string[] = []
   const operands: string[] = []
   for (let rest = argv; rest.length > 0;) {
-    const length = optionsLength(rest, flags)
-    const hasEnd = rest[length - 1] === '--'
+    const {length, hasEnd} = leadingOptions(rest, flags)
     options.push(...rest.slice(0, hasEnd ? length - 1 : length))
     if (hasEnd) return {options, operands: [...operands, ...rest.slice(length)]}
     operands.push(...rest.slice(length, length + 1))

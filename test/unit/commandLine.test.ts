@@ -1,5 +1,5 @@
 import {expect, test} from 'vitest'
-import {optionsLength} from '../../src/commandLine.ts'
+import {optionsLength, separateOptions} from '../../src/commandLine.ts'
 
 const flags = {
   'with-lock': {type: 'option', char: 'l'},
@@ -27,4 +27,25 @@ test.each([
   ['-l -- ./job', 2],
 ])('of "%s" the options are %i words', (line, length) => {
   expect(optionsLength(line === '' ? [] : line.split(' '), flags)).toBe(length)
+})
+
+test.each<[line: string, options: string, operands: string]>([
+  ['a', '', 'a'],
+  ['a b', '', 'a b'],
+  ['a -n b', '-n', 'a b'],
+  ['a --ttl 5s', '--ttl 5s', 'a'],
+  ['--ttl 5s a -v', '--ttl 5s -v', 'a'],
+  ['a -- --ttl 5s', '', 'a --ttl 5s'],
+  ['-n -- -v -- b', '-n', '-v -- b'],
+  ['a --', '', 'a'],
+  ['- a', '', '- a'],
+  ['a --ttl -- b', '--ttl --', 'a b'],
+  ['a --ttl=5s b -lnightly', '--ttl=5s -lnightly', 'a b'],
+  ['a -nl nightly b', '-nl nightly', 'a b'],
+  ['a --unknown b', '--unknown', 'a b'],
+  ['a --ttl', '--ttl', 'a'],
+  ['', '', ''],
+])('of "%s" the options are "%s" and the operands "%s"', (line, options, operands) => {
+  const words = (text: string): string[] => (text === '' ? [] : text.split(' '))
+  expect(separateOptions(words(line), flags)).toEqual({options: words(options), operands: words(operands)})
 })
