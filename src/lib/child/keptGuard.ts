@@ -91,7 +91,8 @@ export class KeptGuard {
   #watch(guard: Guard): void {
     const {identity} = guard
     if (identity !== undefined) this.#plan.onStanding(identity)
-    guard.died.addEventListener('abort', () => this.#replace(), {once: true})
+    if (guard.died.aborted) this.#replace()
+    else guard.died.addEventListener('abort', () => this.#replace(), {once: true})
   }
 
   #replace(): void {
@@ -104,8 +105,9 @@ export class KeptGuard {
 
   async #standAgain(): Promise<Guard> {
     const guard = await stand(this.#plan)
+    // Who hears of it can rely on it: until it is armed it ends nothing.
+    if (this.#lock !== undefined) await comesFirst(guard.until(this.#timeMs(this.#lock.guardAtMs)), guard.died)
     this.#watch(guard)
-    if (this.#lock !== undefined) void guard.until(this.#timeMs(this.#lock.guardAtMs))
     if (this.#isOver) guard.treeEmpty()
     return guard
   }

@@ -22,8 +22,8 @@ export class KeptStage implements AsyncDisposable {
   readonly job: Contained
   readonly kept: KeptProcess
   readonly guard: KeptGuard
-  /** The guards that stood, one after the other. */
-  readonly guards: readonly ProcessIdentity[]
+  /** The guards that stood, one after the other; and what all had been told by then. */
+  readonly guards: readonly (ProcessIdentity & {orders: readonly string[]})[]
   readonly #directory: string
   readonly #released = new AbortController()
 
@@ -63,14 +63,14 @@ export class KeptStage implements AsyncDisposable {
     )
     await job.says(/runs/)
     const identity = identifyKept(String(job.pid))
-    const guards: ProcessIdentity[] = []
+    const guards: (ProcessIdentity & {orders: readonly string[]})[] = []
     const plan = {
       // Time that passes for the lock alone would let another guard end what we are to end.
       script: recordingGuard,
       env: {...guardProgram.env, DIRECTORY: directory},
       kept: identity,
       stopSignal: 'SIGTERM',
-      onStanding: (standing: ProcessIdentity) => guards.push(standing),
+      onStanding: (standing: ProcessIdentity) => guards.push({...standing, orders: ordersIn(directory)}),
     } as const
     const guard = await KeptGuard.start(plan, clock)
     await guard.arm(lock)
@@ -97,8 +97,7 @@ export class KeptStage implements AsyncDisposable {
 
   /** What its guards were told. */
   get orders(): string[] {
-    const file = path.join(this.#directory, 'orders')
-    return existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : []
+    return ordersIn(this.#directory)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -108,4 +107,9 @@ export class KeptStage implements AsyncDisposable {
     await this.lock.release(true)
     rmSync(this.#directory, {recursive: true})
   }
+}
+
+const ordersIn = (directory: string): string[] => {
+  const file = path.join(directory, 'orders')
+  return existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : []
 }
