@@ -21,6 +21,8 @@ export interface Fault {
   readonly ticketGoes?: 'at once' | 'in time'
   /** leash cannot act: the guard must, before KILL would be due. */
   readonly byGuard?: true
+  /** With `lost`: a shell gets the gentle signal first, and ends by it. */
+  readonly gently?: true
   /** Nothing can end the tree before the ticket goes: measured is how long after. */
   readonly againstCausality?: true
   /** etcd itself fails: it takes longer until nothing is left. */

@@ -19,7 +19,8 @@ shift
 # An eval of nothing would succeed.
 assignments=$("$leash" acquire "$name" --keep $$ --export $options) || exit
 eval "$assignments"
-printf '{"handle":"%s"}\n' "$LEASH_HANDLE" >"$status_file"
+printf '{"handle":"%s"}\n' "$LEASH_HANDLE" >"$status_file.new"
+mv "$status_file.new" "$status_file"
 if [ "$KEPT" = exec ]; then exec "$@"; fi
 "$@"
 status=$?

@@ -88,7 +88,7 @@ export const acquireFaults: readonly Fault[] = [
   {
     name: 'script killed while its acquire waits',
     members: 'one',
-    // It waits on for nobody, and gives the lock back when it cannot tell of it.
+    // Without a keeper it waits on for nobody, and gives the lock back when it cannot tell of it.
     holder: 'kept',
     variants: 2,
     strike: (_, rounds) => all(rounds, (round) => round.killWaiter()),

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A script that nobody keeps, behind the command line of `leash run`: takes the lock for itself, runs the command, which renews
-# and asks before each step, gives the lock back, and ends with 79 when it could not go on, or with the command's status.
+# A script that nobody keeps, behind the command line of `leash run`: takes the lock for itself, runs the command, which asks
+# before each step and renews if need be, gives the lock back, and ends with 79 when it could not go on, or with the command's status.
 # Its status file names the handle.
 # usage: check.sh LEASH run --with-lock NAME --status-file FILE [OPTION VALUE]... -- COMMAND...
 leash=$1 options=''
@@ -20,10 +20,12 @@ shift
 # An eval of nothing would succeed.
 assignments=$("$leash" acquire "$name" --export $options) || exit
 eval "$assignments"
-printf '{"handle":"%s"}\n' "$LEASH_HANDLE" >"$status_file"
+printf '{"handle":"%s"}\n' "$LEASH_HANDLE" >"$status_file.new"
+mv "$status_file.new" "$status_file"
 # Less than it asks for, as nobody stops a step that is late.
-step=$((ttl / 2))
-MAY_STEP="'$leash' renew && '$leash' check --for ${step}ms" STEP_MS=$((step - 50)) LEASH_CONNECT_TIMEOUT=2s "$@"
+step=$((ttl * 3 / 5))
+check="'$leash' check --for ${step}ms"
+MAY_STEP="$check 2>/dev/null || { '$leash' renew && $check; }" STEP_MS=$((step - 50)) LEASH_CONNECT_TIMEOUT=$((ttl / 3))ms "$@"
 status=$?
 if [ "$status" = 79 ]; then exit 79; fi
 "$leash" release || exit

@@ -25,9 +25,14 @@ const scriptKilled: Fault = {
   strike: (_, rounds) => Promise.resolve(rounds.forEach((round) => round.killHolder('group'))),
 }
 
+/** Each command has to find out by itself that a member does not answer: that takes seconds, which must be there. */
+const isToFindAMember = ({members, holder}: Fault): boolean => members === 'three' && holder === 'kept'
+
 /** Of a script without. When its ticket is deleted, nobody ends the step that it is in: nothing is promised then. */
 export const checkedFaults: readonly Fault[] = [
-  ...commonFaults.filter(({againstCausality}) => !againstCausality),
+  ...commonFaults
+    .filter(({againstCausality}) => !againstCausality)
+    .map((fault) => (isToFindAMember(fault) ? {...fault, ttlMs: 20_000} : fault)),
   scriptKilled,
   ...acquireFaults,
 ]

@@ -62,13 +62,14 @@ export const endOf = async (
   return status ?? signal
 }
 
-const holderEnds = async ({holder: fate}: Fault, round: Round, verdict: Verdict): Promise<void> => {
+const holderEnds = async ({holder: fate, gently}: Fault, round: Round, verdict: Verdict): Promise<void> => {
   const mustBeEnded = fate === 'lost' || fate === 'killed'
   if (mustBeEnded && round.holder.emptyAtMs === undefined) verdict.problems.push('the holder was not ended')
   const status = await endOf(round, round.holder, ownStatus)
   const lost = fate === 'lost' || (fate === 'either' && !endedByItself(round, round.holder))
   const wasKilled = !lost && round.killedAtMs !== undefined
-  mustBeOneOf("the holder's status", status, lost ? round.tool.lostEnds : [wasKilled ? 'SIGKILL' : ownStatus])
+  const lostEnds = gently ? ['SIGTERM'] : round.tool.lostEnds
+  mustBeOneOf("the holder's status", status, lost ? lostEnds : [wasKilled ? 'SIGKILL' : ownStatus])
 }
 
 const waiterTakesOver = async (fault: Fault, round: Round, verdict: Verdict): Promise<void> => {

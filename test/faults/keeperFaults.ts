@@ -23,6 +23,7 @@ const keeperKilled = (name: string, more: Partial<Fault> = {}): Fault => ({
   members: 'one',
   holder: 'lost',
   byGuard: true,
+  gently: true,
   // Nobody makes the clean end: what is kept may go on doing what it does to end.
   ticketGoes: 'in time',
   variants: 2,
@@ -118,6 +119,7 @@ export const keeperFaults: readonly Fault[] = [
     name: "keeper's guard frozen, network black-holed",
     members: 'one',
     holder: 'lost',
+    gently: true,
     ticketGoes: 'in time',
     variants: 2,
     strike: (_, rounds) =>

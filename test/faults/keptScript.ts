@@ -1,5 +1,5 @@
 /** The processes of a script that `leash acquire --keep` has taken a lock for: of those that acquire.sh starts. */
-import {existsSync, readFileSync, rmSync} from 'node:fs'
+import {readFileSync} from 'node:fs'
 import type {Job} from '../support/Job.ts'
 import {until} from '../support/wait.ts'
 
@@ -39,9 +39,8 @@ export const commandOrLater = (
     {withinMs: 10_000, everyMs: 1},
   )
 
-/** Removes what a script leaves that was killed, or does not clean up: leash does so after a day. */
-export const removeHandle = (script: Job): void => {
+/** What stays of it when it has ended, until leash removes it after a day. */
+export const handleFiles = (script: Job): string[] => {
   const path = handlePath(script)
-  if (path === undefined) return
-  for (const file of [path, `${path}.sock`]) if (existsSync(file)) rmSync(file)
+  return path === undefined ? [] : [path, `${path}.sock`]
 }

@@ -1,3 +1,4 @@
+import {rmSync} from 'node:fs'
 import {Belongings} from '../support/Belongings.ts'
 import type {KeyEvent} from '../support/etcdGateway.ts'
 import type {Cut} from '../support/GrpcProxy.ts'
@@ -6,7 +7,7 @@ import {Oracle, type Running} from '../support/oracle.ts'
 import type {Found} from '../support/processes.ts'
 import {nowMs} from '../support/wait.ts'
 import type {Character} from './characters.ts'
-import {removeHandle} from './keptScript.ts'
+import {handleFiles} from './keptScript.ts'
 import {Link, rootPrefix, type Stage} from './stage.ts'
 import type {Tool} from './tools.ts'
 
@@ -194,8 +195,9 @@ export class Round implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const job of this.#jobs) removeHandle(job)
+    const handles = this.#jobs.flatMap((job) => handleFiles(job))
     await this.#belongings[Symbol.asyncDispose]()
+    for (const file of handles) rmSync(file, {force: true})
   }
 
   #begun<T>(part: T | undefined): T {
