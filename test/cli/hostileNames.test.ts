@@ -1,7 +1,7 @@
 import {writeFileSync} from 'node:fs'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {EtcdServer} from '../support/EtcdServer.ts'
-import {removeHandles} from './support/removeHandles.ts'
+import {removeHandlesAt} from './support/Script.ts'
 import {ScriptPlace, scriptShells} from './support/ScriptPlace.ts'
 
 let etcd: EtcdServer
@@ -9,7 +9,7 @@ beforeAll(async () => {
   etcd = await EtcdServer.start({version: '3.4'})
 })
 afterAll(async () => {
-  removeHandles(etcd)
+  removeHandlesAt(etcd.url)
   await etcd[Symbol.asyncDispose]()
 })
 

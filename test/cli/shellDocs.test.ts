@@ -7,7 +7,7 @@ import {TcpProxy} from '../support/TcpProxy.ts'
 import {until} from '../support/wait.ts'
 import {ScriptPlace, type ScriptShell, scriptShells, shellPrograms} from './support/ScriptPlace.ts'
 import {Leash, leash} from './support/leash.ts'
-import {removeHandles} from './support/removeHandles.ts'
+import {handleAt, keeperAt, removeHandlesAt} from './support/Script.ts'
 
 const text = readFileSync(path.resolve(import.meta.dirname, '../../docs/shell.md'), 'utf8')
 const blocks = [...text.matchAll(/^```sh\n# (\S+)\n(.*?)^```$/gms)]
@@ -27,7 +27,7 @@ beforeAll(async () => {
   etcd = await EtcdServer.start()
 })
 afterAll(async () => {
-  removeHandles(etcd)
+  removeHandlesAt(etcd.url)
   await etcd[Symbol.asyncDispose]()
 })
 
@@ -116,7 +116,7 @@ describe('a section that cleans up', () => {
     expect(place.ran).toEqual(['deploy', 'rollback'])
     expect(stderr).toMatch(/leash: deploy: the lock had already ended/)
     expect(status).toBe(79)
-    removeHandles(link)
+    removeHandlesAt(link.url)
   })
 })
 
@@ -179,9 +179,7 @@ describe.each(['export', 'eval'])('what "%s" evaluates', (name) => {
     place.step('deploy', 'leash check --json >checked && cp "$LEASH_HANDLE" handle')
     const {status, stderr} = await place.run(shell, idiom(name))
     expect({status, stderr}).toEqual({status: 0, stderr: ''})
-    const {locks} = JSON.parse(readFileSync(place.file('handle'), 'utf8')) as {
-      locks: {createRevision: string}[]
-    }
+    const {locks} = handleAt(place.file('handle'))
     expect(place.ran).toEqual([`deploy --fence ${locks[0]?.createRevision}`])
     await place.isFree()
   })
@@ -214,9 +212,7 @@ describe('several locks', () => {
     place.step('migrate', `${asksFor('db')}; cp "$LEASH_HANDLE" handle`)
     const {status, stderr} = await place.run(shell, idiom('several'))
     expect({status, stderr}).toEqual({status: 0, stderr: ''})
-    const {locks} = JSON.parse(readFileSync(place.file('handle'), 'utf8')) as {
-      locks: {name: string; createRevision: string}[]
-    }
+    const {locks} = handleAt(place.file('handle'))
     const fence = (lock: string) => locks.find(({name}) => name === lock)?.createRevision
     expect(place.ran).toEqual([
       `deploy --fence ${fence('app')}`,
@@ -251,11 +247,9 @@ describe('a function', () => {
     const script = place.start(shell, idiom('function'))
     expect((await script.end()).status).toBe(0)
     expect(place.ran).toEqual(['migrate', 'deploy: 75', 'announce', 'deploy: 0'])
-    const {keeper} = JSON.parse(readFileSync(place.file('handle'), 'utf8')) as {
-      keeper: {keeps: {pid: number}}
-    }
-    expect(keeper.keeps.pid).toBe(Number(readFileSync(place.file('parent'), 'utf8')))
-    expect(keeper.keeps.pid).not.toBe(script.pid)
+    const {keeps} = keeperAt(place.file('handle'))
+    expect(keeps.pid).toBe(Number(readFileSync(place.file('parent'), 'utf8')))
+    expect(keeps.pid).not.toBe(script.pid)
     await place.isFree()
   })
 
