@@ -40,7 +40,7 @@ describe('a keeper', () => {
   })
 
   test('answers what was asked before it closed, and nobody afterwards; its socket is gone', async () => {
-    let reply: (text: string) => void = () => {}
+    let reply: (answer: string) => void = () => {}
     let isAsked = false
     const server = await serve(() => {
       isAsked = true
@@ -76,7 +76,7 @@ describe('a keeper', () => {
   })
 
   test('goes on when who asked is gone before the answer', async () => {
-    let reply: (text: string) => void = () => {}
+    let reply: (answer: string) => void = () => {}
     let asked = 0
     await using server = await serve((request) => {
       asked++
@@ -109,7 +109,7 @@ describe('nobody answers', () => {
   })
 
   test('if the answer takes longer than the limit', async () => {
-    let reply: (text: string) => void = () => {}
+    let reply: (answer: string) => void = () => {}
     await using server = await serve(() => new Promise((resolve) => (reply = resolve)))
     expect(server).toBeDefined()
     expect(await ask('renew', 50)).toBeUndefined()
