@@ -32,7 +32,7 @@ export default class Check extends LeashCommand {
     const {handle, path, ports, close} = openHandle('check', flags, operands)
     const names = namesOf(handle)
     this.speakWith(flags, names)
-    const result = await checkHandle(handle, forMs, ports).finally(close)
+    const result = await checkHandle(handle, path, forMs, ports).finally(close)
     if (flags.json)
       this.log(JSON.stringify({handle: path, locks: handle.locks.map(({name}) => name), ...result}))
     else if (result.held && isatty(stdout))

@@ -1,4 +1,4 @@
-import {readFileSync, readlinkSync, readdirSync, rmSync} from 'node:fs'
+import {readFileSync, readlinkSync, readdirSync, rmSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {afterEach, describe, expect, test} from 'vitest'
 import {keysUnder} from '../support/etcdGateway.ts'
@@ -45,6 +45,25 @@ describe('a keeper', () => {
     const first = handleAt(handle).sentAtBootMs
     await until('renewals for two TTLs', () => handleAt(handle).sentAtBootMs > first + 4000, soon)
     expect(await tickets()).toHaveLength(1)
+  })
+
+  test('renews for a check that wants more than is left of its last renewal', async () => {
+    await using script = new Script(
+      etcd,
+      `LEASH_HANDLE=$(leash acquire x --keep $$); export LEASH_HANDLE
+      echo "$LEASH_HANDLE"; read line; leash check --for 40s; echo "checked $?"; read line`,
+    )
+    const handle = await script.handle()
+    const {sentAtBootMs} = handleAt(handle)
+    // As if that had been 20 s ago: of 48 s until TERM, 28 are left.
+    const earlier = {
+      ...(JSON.parse(readFileSync(handle, 'utf8')) as object),
+      sentAtBootMs: sentAtBootMs - 20_000,
+    }
+    writeFileSync(handle, JSON.stringify(earlier))
+    script.type('\n')
+    await script.says(/checked 0/)
+    expect(handleAt(handle).sentAtBootMs).toBeGreaterThan(sentAtBootMs)
   })
 
   test('holds no pipe of the script: who reads what it prints sees the end of it', async () => {

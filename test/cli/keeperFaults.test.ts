@@ -100,7 +100,7 @@ describe('a keeper that was killed', () => {
     const handle = await running.handle()
     process.kill(keeperAt(handle).pid, 'SIGKILL')
     await running.says(/TERM/)
-    expect(await statuses(handle, 'renew')).toEqual(['79'])
+    expect(await statuses(handle, 'check', 'renew')).toEqual(['1', '79'])
     expect(await heldAtTheEndOf(running)).toBe(true)
     await running.isGone()
   })

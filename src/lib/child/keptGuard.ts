@@ -106,7 +106,8 @@ export class KeptGuard {
   async #standAgain(): Promise<Guard> {
     const guard = await stand(this.#plan)
     // Who hears of it can rely on it: until it is armed it ends nothing.
-    if (this.#lock !== undefined) await comesFirst(guard.until(this.#timeMs(this.#lock.guardAtMs)), guard.died)
+    if (this.#lock !== undefined)
+      await comesFirst(guard.until(this.#timeMs(this.#lock.guardAtMs)), guard.died)
     this.#watch(guard)
     if (this.#isOver) guard.treeEmpty()
     return guard

@@ -23,7 +23,7 @@ export async function findOwnHandle(
   const held = new Set(handle.locks.map(({queuePrefix}) => queuePrefix))
   const common = locks.filter(({queuePrefix}) => held.has(queuePrefix))
   if (common.length === 0) return undefined
-  const check = await checkHandle(handle, 0, {store, clock, bootTime, connectTimeoutMs})
+  const check = await checkHandle(handle, path, 0, {store, clock, bootTime, connectTimeoutMs})
   if (!check.held) return undefined
   const isSame =
     common.length === locks.length && locks.length === held.size && isKeptFor(handle, keeper?.kept)

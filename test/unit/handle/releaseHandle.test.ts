@@ -111,7 +111,7 @@ describe('renew', () => {
     const sentAtBootMs = time.bootMs()
     expect(await renew()).toEqual({is: 'sound'})
     expect(handle()).toMatchObject({sentAtBootMs, ttlMs: 30_000})
-    expect((await time.passing(checkHandle(handle(), 28_500, ports))).held).toBe(true)
+    expect((await time.passing(checkHandle(handle(), file, 28_500, ports))).held).toBe(true)
   })
 
   test('finds a ticket gone, notes it, and asks no more', async () => {
@@ -148,12 +148,14 @@ describe('check', () => {
       locks: [{...lock, createRevision: store.etcd.get(key)?.createRevision ?? 0n}] as const,
     }
     await time.advance(passedMs)
-    expect((await checkHandle(there, forMs, ports)).held).toBe(held)
+    expect((await checkHandle(there, file, forMs, ports)).held).toBe(held)
   })
 
   test('throws when etcd does not answer: nobody knows', async () => {
     take()
     store.unreachable = 'silent'
-    await expect(time.passing(checkHandle(handle(), 0, ports))).rejects.toMatchObject({code: 'unavailable'})
+    await expect(time.passing(checkHandle(handle(), file, 0, ports))).rejects.toMatchObject({
+      code: 'unavailable',
+    })
   })
 })
