@@ -6,7 +6,7 @@ import {acquire, check, run, type Tool} from './tools.ts'
 /** Of what strikes all tools alike: an end in time, and a lease that is renewed. */
 const enough = ['network black-holed both ways', 'connections silently dead, new ones work']
 const isNew = (fault: Fault, ...seen: readonly Tool[]): boolean =>
-  enough.includes(fault.name) || !seen.some(({faults}) => faults.includes(fault))
+  enough.includes(fault.name) || !seen.some(({faults}) => faults.some(({name}) => name === fault.name))
 
 const rows = [
   ...run.faults.map((fault) => [run, fault] as const),
