@@ -11,7 +11,14 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: {name: 'tests', include: ['test/**/*.test.ts'], exclude: [faults], sequence: {groupOrder: 0}},
+        test: {
+          name: 'tests',
+          include: ['test/**/*.test.ts'],
+          exclude: [faults],
+          sequence: {groupOrder: 0},
+          // They wait more than they work: for leases, for processes to end. On two processors Vitest would take one.
+          maxWorkers: 2,
+        },
       },
       // When nothing else runs any more.
       {extends: true, test: {name: 'faults', include: [faults], sequence: {groupOrder: 1}}},

@@ -1,12 +1,14 @@
-import {identifyKept} from './lib/child/processIdentity.ts'
+import {type ProcessIdentity, identifyKept} from './lib/child/processIdentity.ts'
 import {lockRequest} from './lib/config/lockRequest.ts'
 import {type Settings, type SettingsFlags, loadSettings} from './lib/config/settings.ts'
 import {parseSignal} from './lib/config/signal.ts'
 import {systemWorld} from './lib/config/world.ts'
 import {LeashError} from './lib/core/errors.ts'
+import type {LockRequest} from './lib/core/lock.ts'
 import type {HandleRequest} from './lib/handle/acquireHandle.ts'
 import {bootTime} from './lib/handle/bootTime.ts'
 import {prepareHandleDirectory} from './lib/handle/handleDirectory.ts'
+import type {KeeperProcess} from './lib/handle/keeperProcess.ts'
 import {sweepHandles} from './lib/handle/sweepHandles.ts'
 import {takeKeeper} from './earlyKeeper.ts'
 import {settingVariables} from './ownPrograms.ts'
@@ -56,10 +58,19 @@ export function acquireRequest(
     endpoints: settings.connection.endpoints.value.map(({url}) => url),
     bootId,
     own: env['LEASH_HANDLE'] || undefined,
-    ...(kept && {
-      keeper: {process: takeKeeper(), environment: settingVariables(settings), kept, stopSignal},
-    }),
+    ...(kept && {keeper: {process: keeperFor(kept, stopSignal, lock, settings), kept}}),
   }
+}
+
+function keeperFor(
+  kept: ProcessIdentity,
+  stopSignal: NodeJS.Signals,
+  {connectTimeoutMs: limitMs, locks: [{queuePrefix}]}: LockRequest,
+  settings: Settings,
+): KeeperProcess {
+  const keeper = takeKeeper()
+  keeper.prepare({kept, stopSignal, limitMs, environment: settingVariables(settings), queuePrefix})
+  return keeper
 }
 
 /**

@@ -23,13 +23,14 @@ export default class Keep extends LeashCommand {
       process.on(signal, () => {})
     const link = new KeeperLink(openLink())
     closeInherited()
-    const order = await link.order()
-    if (order === undefined) return
-    const {environment} = order
+    const plan = await link.plan()
+    if (plan === undefined) return
+    const {environment, queuePrefix} = plan
     const {store, clock} = openStore(loadSettings({}, {...systemWorld(), environment}))
+    void store.connect(queuePrefix)
     // Nothing that lets somebody in: it only kills.
     const guard = {script: guardScript, env: {PATH: process.env['PATH'] ?? ''}}
-    await keep(order, link, {store, clock, guard}).finally(() => store.close())
+    await keep(plan, link, {store, clock, guard}).finally(() => store.close())
   }
 }
 

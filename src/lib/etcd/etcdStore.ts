@@ -19,11 +19,15 @@ export interface Access {
   credentials?: Credentials | undefined
 }
 
+/** A connection that takes longer is not worth waiting for: the first request makes another attempt. */
+const connectMs = 2000
+
 /** The lease store on a real etcd. `close` it at the end, or its connections keep the process alive. */
 export class EtcdStore implements LeaseStore {
   readonly #members: readonly [Member, ...Member[]]
   readonly #policy: CallPolicy
   readonly #clock: Clock
+  readonly #closed = new AbortController()
   readonly #authentication: Authentication | undefined
 
   /**
@@ -121,8 +125,18 @@ export class EtcdStore implements LeaseStore {
     return deletionWatch(key, afterRevision, {policy: this.#policy, clock: this.#clock}, signal)
   }
 
+  /**
+   * Connects to the member that will be asked first, and authenticates there, for who will have something to ask soon; by a
+   * read that counts the tickets of a queue. What fails now fails then.
+   */
+  async connect(queuePrefix: string): Promise<void> {
+    const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(connectMs)])
+    await this.#members[0].unary('KV', 'range', requests.countRequest(queuePrefix), signal).catch(() => {})
+  }
+
   /** Ends all connections. */
   close(): void {
+    this.#closed.abort()
     this.#authentication?.close()
     for (const member of this.#members) member.close()
   }

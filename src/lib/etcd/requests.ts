@@ -228,6 +228,16 @@ export function unmarkRequest(lease: LeaseId, markKeys: readonly string[]): ITxn
   }
 }
 
+/** Counts the tickets of a queue, as far as the member that is asked knows. */
+export function countRequest(queuePrefix: string): IRangeRequest {
+  return {
+    key: bytes(queuePrefix),
+    range_end: prefixEnd(queuePrefix),
+    count_only: true,
+    serializable: true,
+  }
+}
+
 /** A linearizable read of tickets. */
 export function ticketsRequest(tickets: readonly Ticket[]): ITxnRequest {
   return {success: tickets.map(({key}) => range(read(key)))}

@@ -1,5 +1,6 @@
 import {rmSync} from 'node:fs'
 import {KeptProcess} from '../child/keptProcess.ts'
+import type {ProcessIdentity} from '../child/processIdentity.ts'
 import {type RunOutcome, notAcquired} from '../child/runUnderLock.ts'
 import {describeCause} from '../child/runMessage.ts'
 import {Interrupted} from '../child/signalInbox.ts'
@@ -10,7 +11,7 @@ import type {LossCause} from '../core/session.ts'
 import type {Handle} from './handle.ts'
 import {createHandle, readHandle} from './handleFile.ts'
 import {handleOf} from './holdOfHandle.ts'
-import type {KeepOrder, KeeperProcess} from './keeperProcess.ts'
+import type {KeeperProcess} from './keeperProcess.ts'
 import {findOwnHandle} from './ownHandle.ts'
 
 /** Locks to take for the commands that follow. */
@@ -24,7 +25,7 @@ export interface HandleRequest {
   /** A handle that the caller may have already. */
   own?: string | undefined
   /** Who is to renew them, for whom; without: nobody. */
-  keeper?: Pick<KeepOrder, 'kept' | 'stopSignal' | 'environment'> & {process: KeeperProcess}
+  keeper?: {process: KeeperProcess; kept: ProcessIdentity}
 }
 
 /** How it ended: with a handle, or as a run does that never held the lock. */
@@ -98,7 +99,7 @@ async function findOrTake(
 /** Leaves the hold to a keeper, or to the commands that follow. Whatever fails gives it back. */
 async function leave(
   lock: HeldLock,
-  {keeper, directory, endpoints, bootId, lock: {connectTimeoutMs: limitMs}}: HandleRequest,
+  {keeper, directory, endpoints, bootId}: HandleRequest,
   {clock}: LockPorts,
   givenUp: AbortSignal,
   publish: Publish,
@@ -110,8 +111,7 @@ async function leave(
     let handle = handleOf(lock, clock, {endpoints, bootId})
     if (keeper === undefined) path = createHandle(directory, handle)
     else {
-      const {process: keeping, ...order} = keeper
-      path = await unless(over, keeping.takeOver({...order, handle, directory, limitMs}))
+      path = await unless(over, keeper.process.takeOver({handle, directory}))
       handle = readHandle(path, process.geteuid?.() ?? -1)
     }
     over.throwIfAborted()

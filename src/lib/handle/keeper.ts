@@ -14,7 +14,7 @@ import {takeOver} from '../core/takeOver.ts'
 import type {Handle, HandleEnd} from './handle.ts'
 import {createHandle, updateHandle} from './handleFile.ts'
 import {holdOf} from './holdOfHandle.ts'
-import type {KeepOrder, KeeperLink} from './keeperProcess.ts'
+import type {KeepOrder, KeepPlan, KeeperLink} from './keeperProcess.ts'
 import {type KeeperServer, serveKeeper, socketPath} from './keeperSocket.ts'
 
 /** What a keeper needs from outside. */
@@ -37,19 +37,43 @@ const outOfTime = Symbol('out of time')
  * The life of a keeper: takes over a hold, and renews it until the process that it keeps has ended, somebody gives it back,
  * or it is lost and the process with its descendants is dead.
  */
-export async function keep(order: KeepOrder, link: KeeperLink, ports: KeeperPorts): Promise<void> {
+export async function keep(plan: KeepPlan, link: KeeperLink, ports: KeeperPorts): Promise<void> {
+  const guarding = startGuard(plan, ports)
+  // Who cannot have a guard says so when there is something to keep.
+  guarding.catch(() => {})
+  const order = await link.order()
+  if (order === undefined) return guarding.then(({guard}) => guard.dismiss()).catch(() => {})
   let keeper: Keeper
   try {
-    keeper = await Keeper.start(order, ports, link.abandoned)
+    keeper = await Keeper.start({...plan, ...order}, guarding, ports, link.abandoned)
   } catch (error) {
     return link.failed(asLeashError(error, ports.store))
   }
   await keeper.live(await link.keeping(keeper.path))
 }
 
+/** The guard, and which one of those that follow each other stands. */
+interface Guarding {
+  guard: KeptGuard
+  standing: () => ProcessIdentity | undefined
+  /** Tells of each one that stands from now on. */
+  onStanding: (listener: (guard: ProcessIdentity) => void) => void
+}
+
+async function startGuard({kept, stopSignal}: KeepPlan, ports: KeeperPorts): Promise<Guarding> {
+  let standing: ProcessIdentity | undefined
+  let tell: (identity: ProcessIdentity) => void = () => {}
+  const onStanding = (identity: ProcessIdentity): void => {
+    standing = identity
+    tell(identity)
+  }
+  const guard = await KeptGuard.start({...ports.guard, kept, stopSignal, onStanding}, ports.clock)
+  return {guard, standing: () => standing, onStanding: (listener) => (tell = listener)}
+}
+
 class Keeper {
   readonly path: string
-  readonly #order: KeepOrder
+  readonly #order: KeepPlan & KeepOrder
   readonly #ports: KeeperPorts
   readonly #lock: HeldLock
   readonly #guard: KeptGuard
@@ -60,7 +84,7 @@ class Keeper {
   #release: Promise<KeeperAnswer> | undefined
 
   private constructor(
-    order: KeepOrder,
+    order: KeepPlan & KeepOrder,
     ports: KeeperPorts,
     {lock, guard, handle}: {lock: HeldLock; guard: KeptGuard; handle: Handle},
   ) {
@@ -73,15 +97,15 @@ class Keeper {
   }
 
   /** Takes over, and stands ready to be asked. Whatever fails leaves the hold to whom it was taken from. */
-  static async start(order: KeepOrder, ports: KeeperPorts, abandoned: AbortSignal): Promise<Keeper> {
-    const {kept, stopSignal, limitMs} = order
+  static async start(
+    order: KeepPlan & KeepOrder,
+    guarding: Promise<Guarding>,
+    ports: KeeperPorts,
+    abandoned: AbortSignal,
+  ): Promise<Keeper> {
+    const {kept, limitMs} = order
     const {clock, store} = ports
     const self = {pid: process.pid, startTicks: runningProcesses.startOf(process.pid) ?? 0}
-    let standing: ProcessIdentity | undefined
-    let onStanding = (identity: ProcessIdentity): void => void (standing = identity)
-    const plan = {...ports.guard, kept, stopSignal}
-    const starting = KeptGuard.start({...plan, onStanding: (identity) => onStanding(identity)}, clock)
-    starting.catch(() => {})
     let lock: HeldLock | undefined
     let keeper: Keeper | undefined
     try {
@@ -89,15 +113,16 @@ class Keeper {
       lock = await withLimit(clock, limit, abandoned, (signal) =>
         takeOver(holdOf(order.handle, clock), {store, clock, tell: () => {}}, signal),
       )
-      const guard = await starting
+      const {guard, ...guards} = await guarding
       await guard.arm(lock)
+      const standing = guards.standing()
       if (guard.failed.aborted || standing === undefined) throw new Error('the guard has died')
       // Nobody has worked under the lock: it is not left to run out.
       if (runningProcesses.startOf(kept.pid) !== kept.startTicks) throw endedMeanwhile(kept)
       const handle = {...order.handle, keeper: {...self, guard: standing, keeps: kept}}
       const started = new Keeper(order, ports, {lock, guard, handle})
       keeper = started
-      onStanding = (identity) => started.#note({keeper: {...handle.keeper, guard: identity}})
+      guards.onStanding((identity) => started.#note({keeper: {...handle.keeper, guard: identity}}))
       lock.onConfirmed(() => started.#noteConfirmation())
       started.#server = await serveKeeper(socketPath(started.path), (request) =>
         request === 'release' ? started.#giveBack() : started.#confirm(),
@@ -105,7 +130,7 @@ class Keeper {
       return started
     } catch (error) {
       lock?.leave()
-      await starting.then((guard) => guard.dismiss()).catch(() => {})
+      await guarding.then(({guard}) => guard.dismiss()).catch(() => {})
       if (keeper !== undefined) rmSync(keeper.path, {force: true})
       throw error
     }

@@ -5,12 +5,9 @@ import {LeashError, type LeashErrorCode} from '../core/errors.ts'
 import {type Handle, decodeHandle, encodeHandle} from './handle.ts'
 import {readLines} from './lines.ts'
 
-/** What a keeper is to keep, and for whom. */
-export interface KeepOrder {
-  /** Of the hold that is left to it; without a keeper. */
-  handle: Handle
-  /** Where the handle's file is to be. */
-  directory: string
+/** What a keeper can prepare for before there is anything to keep. */
+export interface KeepPlan {
+  /** For whom it is to keep. */
   kept: ProcessIdentity
   /** What it gets before KILL, if the lease is lost. */
   stopSignal: NodeJS.Signals
@@ -18,6 +15,16 @@ export interface KeepOrder {
   limitMs: number
   /** What leash's settings are to be read from: it may let somebody in, and goes over the socket only. */
   environment: Readonly<Record<string, string>>
+  /** Of a lock that is wanted. */
+  queuePrefix: string
+}
+
+/** What a keeper is to keep. */
+export interface KeepOrder {
+  /** Of the hold that is left to it; without a keeper. */
+  handle: Handle
+  /** Where the handle's file is to be. */
+  directory: string
 }
 
 /** The words between `leash acquire` and its keeper, on a socket, each at the beginning of a line. */
@@ -56,8 +63,13 @@ export class KeeperProcess {
     return new KeeperProcess(spawn(program, args, {detached: true, cwd: '/', env, stdio}))
   }
 
+  /** Has it start its guard, and connect to etcd. */
+  prepare(plan: KeepPlan): void {
+    this.#socket.write(`${JSON.stringify(plan)}\n`)
+  }
+
   /**
-   * Has it take over a hold. Resolves with the path of the handle when it has, and etcd has confirmed the lease to it.
+   * Has it take over a hold, when it is prepared. Resolves with the path of the handle when it has, and etcd has confirmed the lease to it.
    *
    * @throws LeashError `notExecutable` if it cannot be started or ends; what has kept it from taking over
    */
@@ -107,6 +119,12 @@ export class KeeperLink {
     this.#socket = socket
     socket.on('error', () => {})
     this.#lines = readLines(socket)
+  }
+
+  /** Resolves with what to prepare for; undefined if nothing is wanted. */
+  async plan(): Promise<KeepPlan | undefined> {
+    const {value} = await this.#lines.next()
+    return value === undefined ? undefined : (JSON.parse(value) as KeepPlan)
   }
 
   /** Resolves with what is to be kept; undefined if nothing is. */
