@@ -9,10 +9,14 @@ let early: KeeperProcess | undefined
  */
 export function startKeeper(argv: readonly string[]): void {
   if (!argv.some((arg) => arg === '--keep' || arg.startsWith('--keep='))) return
-  early = KeeperProcess.start([...leashProgram, 'keep'], plainEnvironment(process.env))
+  early = start()
 }
 
 /** The keeper that was started, or one that is. */
 export function takeKeeper(): KeeperProcess {
-  return early ?? KeeperProcess.start([...leashProgram, 'keep'], plainEnvironment(process.env))
+  return early ?? start()
+}
+
+function start(): KeeperProcess {
+  return KeeperProcess.start([...leashProgram, 'keep'], plainEnvironment(process.env))
 }

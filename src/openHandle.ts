@@ -1,6 +1,5 @@
 import {resolve} from 'node:path'
 import {type SettingsFlags, loadSettings} from './lib/config/settings.ts'
-import {systemWorld} from './lib/config/world.ts'
 import {LeashError} from './lib/core/errors.ts'
 import {bootTime} from './lib/handle/bootTime.ts'
 import type {Handle} from './lib/handle/handle.ts'
@@ -40,7 +39,7 @@ export function openHandle(
     const wayOut = 'set LEASH_HANDLE to what leash acquire has printed, or give --handle PATH'
     throw new LeashError('usage', message, wayOut)
   }
-  const handle = readHandle(resolve(path), systemWorld().uid)
+  const handle = readHandle(resolve(path))
   const settings = loadSettings({...flags, endpoints: flags.endpoints ?? handle.endpoints.join(',')})
   const {store, clock} = openStore(settings)
   const ports = {store, clock, bootTime, connectTimeoutMs: settings.connection.connectTimeoutMs.value}

@@ -112,7 +112,7 @@ async function leave(
     if (keeper === undefined) path = createHandle(directory, handle)
     else {
       path = await unless(over, keeper.process.takeOver({handle, directory}))
-      handle = readHandle(path, process.geteuid?.() ?? -1)
+      handle = readHandle(path)
     }
     over.throwIfAborted()
     publish(handle, path)

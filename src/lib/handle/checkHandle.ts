@@ -41,7 +41,7 @@ export async function checkHandle(
   if (keeper !== undefined && leftMs < forMs) {
     // Its next renewal may be far away: a keeper that is well can say more.
     await askLivingKeeper(handle, path, 'renew', {bootId, limitMs: ports.connectTimeoutMs})
-    leftMs = goodForMs(readHandle(path, process.geteuid?.() ?? -1), ports.bootTime())
+    leftMs = goodForMs(readHandle(path), ports.bootTime())
   }
   if (leftMs <= 0) return {held: false, reason: 'no renewal was confirmed for too long'}
   if (leftMs < forMs) return {held: false, reason: `it is good for ${seconds(leftMs)} only`}

@@ -48,11 +48,11 @@ export function createHandle(directory: string, handle: Handle): string {
  * Reads a handle, as the user who made it: not even root takes a handle of somebody else, which could name any key and any
  * process. What is checked is checked on the descriptor that is then read.
  *
- * @param uid whose it must be
+ * @param uid whose it must be: ours
  * @throws LeashError `usage` when there is none, or what is there is no handle of this user: a link, another kind of file,
  *   another owner's, open to others, damaged, or of another version
  */
-export function readHandle(path: string, uid: number): Handle {
+export function readHandle(path: string, uid = process.geteuid?.() ?? -1): Handle {
   const descriptor = open(path)
   try {
     const status = fstatSync(descriptor)

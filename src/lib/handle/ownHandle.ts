@@ -32,7 +32,7 @@ export async function findOwnHandle(
 
 function readIfUsable(path: string): Handle | undefined {
   try {
-    return readHandle(path, process.geteuid?.() ?? -1)
+    return readHandle(path)
   } catch (error) {
     // What cannot be used to hold a lock does not keep anybody from taking one.
     if (error instanceof LeashError) return undefined
