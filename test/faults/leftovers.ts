@@ -27,6 +27,7 @@ const leftAfter = async (
  */
 export const noteWhatIsLeft = async (fault: Fault, round: Round, verdict: Verdict): Promise<void> => {
   const {leftovers, problems} = await leftAfter(cleanUpMs(fault, round.ttlMs), async () => {
+    if (verdict.problems.length > 0) round.tellRunningToExit()
     const processes = round.processes().map(({pid, command}) => `process ${pid}: ${command}`)
     const cgroups = round.cgroups().map((cgroup) => `cgroup ${cgroup}`)
     return [...processes, ...cgroups, ...(await round.stage.keys(round.prefix))]

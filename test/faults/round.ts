@@ -151,6 +151,11 @@ export class Round implements AsyncDisposable {
     return this.#jobs.flatMap((job) => job.cgroups())
   }
 
+  /** Where a course has broken off: a job that nobody has told to end is not left behind by leash. */
+  tellRunningToExit(): void {
+    for (const job of this.#jobs) if (job.hasStarted && job.emptyAtMs === undefined) job.tellToExit(0)
+  }
+
   /** All live processes of all jobs. */
   processes(): Found[] {
     return this.#jobs.flatMap((job) => job.processes())

@@ -49,6 +49,7 @@ export class Tree {
   readonly #notes: Note[] = []
   #socket: Socket | undefined
   #emptyAtMs: number | undefined
+  #waking: NodeJS.Timeout | undefined
 
   constructor(name: string) {
     this.name = name
@@ -89,8 +90,8 @@ export class Tree {
     if (!this.#socket || pid === undefined) throw new Error(`${this.name} does not run`)
     this.#socket.write(`exit ${status} ${afterMs}\n`)
     // It may have stopped itself, or be about to.
-    const waking = setInterval(() => {
-      if (this.#emptyAtMs !== undefined) clearInterval(waking)
+    this.#waking ??= setInterval(() => {
+      if (this.#emptyAtMs !== undefined) clearInterval(this.#waking)
       else if (isStopped(pid)) process.kill(pid, 'SIGCONT')
     }, 5).unref()
   }
