@@ -19,9 +19,11 @@
 # A keeper's guard gets one order in place of "job", for a process that is not leash's child:
 #   keep PID START SIGNAL   the tree is PID and what descends from it. START: when it started, in clock ticks since boot.
 #              SIGNAL: the number of the gentle signal. Answer: ready.
+#   see        look who descends from it by now, so that they are found though their parent has ended. Answer: seen.
 # When the orders end, the keeper is dead, and so is the lease in a while: until then a shell's traps can clean up. The tree
 # gets SIGNAL at once, and KILL at the moment that was told last; then we end, as we do as soon as nothing is left. If none was
-# told yet, nothing depends on the lock. Not seen: what has lost its parent before we looked, as nothing marks it.
+# told yet, nothing depends on the lock. Not seen: what has lost its parent before we first looked, as nothing marks it. A timer
+# knows whom we had seen when its moment was told.
 #
 # There is no farewell: leash kills the session that we lead when all is done.
 #
@@ -263,6 +265,10 @@ obey() {
         end_tree_in_time &
         timer=$!
       fi
+      ;;
+    see)
+      see_living
+      echo seen
       ;;
     ticket) ticket=$2 ;;
     empty)

@@ -47,6 +47,25 @@ export const keeperFaults: readonly Fault[] = [
     recover: (_, rounds) => all(rounds, ({holderLink}) => holderLink.each((wire) => wire.heal())),
   }),
   {
+    name: 'keeper killed after TERM, network black-holed',
+    members: 'one',
+    // By its guard, at the moment at which the keeper would have.
+    holder: 'lost',
+    gently: true,
+    ticketGoes: 'in time',
+    variants: 2,
+    // The command outlives its shell: it has no parent any more by which the guard would find it.
+    modes: (index) => ['ignore-term', ...(index % 2 === 0 ? [] : ['own-groups' as const]), 'tidy'],
+    strike: (_, rounds) =>
+      all(rounds, async (round) => {
+        await blackHole(round)
+        await round.holder.exited()
+        signalKeeper(round, 'SIGKILL')
+        round.note('holder: keeper killed')
+      }),
+    recover: (_, rounds) => all(rounds, ({holderLink}) => holderLink.each((wire) => wire.heal())),
+  },
+  {
     name: 'keeper frozen',
     members: 'one',
     holder: 'lost',

@@ -115,6 +115,16 @@ export class Guard {
   }
 
   /**
+   * Has it look at what is kept, and at what descends from that by now: these are found though their parent has ended, also at
+   * the moments that it is told from now on. Resolves when it has looked; never if it dies.
+   */
+  see(): Promise<void> {
+    const seen = this.#answer('seen')
+    this.#tell('see')
+    return seen
+  }
+
+  /**
    * From now on it ends the tree at this moment, and no earlier one; 0: now. An end that was due before is not called off.
    * Resolves when it has answered; never if it dies.
    *

@@ -64,6 +64,15 @@ export class KeptGuard {
     }
   }
 
+  /**
+   * Has it look who is there now: they are found though their parent has ended, at the moments that it is told from now on.
+   * Resolves when it has looked, or is dead.
+   */
+  async see(): Promise<void> {
+    const guard = await this.#guard
+    if (guard !== undefined) await comesFirst(guard.see(), guard.died)
+  }
+
   /** Tells it when to end what is kept: what the lock's latest confirmed renewal says. */
   extend(lock: HeldLock): void {
     this.#tell((guard) => void guard.until(this.#timeMs(lock.guardAtMs)))

@@ -32,11 +32,14 @@ const longestPollMs = 50
 /** The same for who has outlived KILL for so long: they sleep uninterruptibly, or are another user's. */
 const unkillableAfterMs = 1000
 const longestUnkillablePollMs = 500
+/** How long the gentle signal waits for the guard: awk looks at some hundred processes in 10 ms. A frozen guard never answers. */
+const longestSeeMs = 100
 
 /**
  * Watches over a process that is kept, until it has ended, somebody gives the lock back, or it was ended because the lease
  * was lost: the gentle signal and then KILL on the timeline; KILL at once when the ticket is gone. By then its guard is told
- * the same at each step. To give the lock back calls off what is still to come: who does it says that its work is done.
+ * the same at each step, and before the gentle signal it looks who is there: of those who end by it, the children have no parent
+ * any more by which it would find them, if we are killed or frozen before KILL. To give the lock back calls off what is still to come: who does it says that its work is done.
  */
 export function superviseKept(parts: Keeping): Promise<KeptEnd> {
   return new Promise((resolve) => watchOver(parts, resolve))
@@ -51,17 +54,30 @@ function watchOver(
   let now: Supervision = {state: 'running'}
   let killedAtMs = Infinity
   let cancelPoll = (): void => {}
+  let cancelTell = (): void => {}
 
   const on = (event: SupervisionEvent, nextPollMs = 1): void => {
     const {supervision, effect} = supervise(now, event)
     now = supervision
-    if (effect === 'terminate') kept.tell(stopSignal)
+    if (effect === 'terminate') terminate()
     if (effect === 'kill') kill()
     cancelPoll()
     if (now.state === 'empty') finish({is: 'lost', cause: now.cause ?? {kind: 'ticketGone'}})
     else if (now.state !== 'running') cancelPoll = clock.schedule(nextPollMs, () => poll(nextPollMs))
   }
+  const terminate = (): void => {
+    let isTold = false
+    const tell = (): void => {
+      if (!isTold && !over.signal.aborted && now.state === 'stopping') kept.tell(stopSignal)
+      isTold = true
+    }
+    cancelTell = clock.schedule(longestSeeMs, tell)
+    void guard.see().then(tell)
+    // From now on the guard waits for the very moment of KILL.
+    guard.extend(lock)
+  }
   const kill = (): void => {
+    cancelTell()
     killedAtMs = Math.min(killedAtMs, clock.elapsedMs())
     kept.kill()
     guard.endSoon(lock)
@@ -75,6 +91,7 @@ function watchOver(
   }
   const finish = (end: KeptEnd): void => {
     cancelPoll()
+    cancelTell()
     over.abort()
     kept.close()
     guard.standDown()
@@ -83,8 +100,6 @@ function watchOver(
   const onLost = (): void => {
     const cause = lost.reason as LossCause
     if (cause.kind === 'ticketGone') return onGone()
-    // From the gentle signal on the guard waits for the very moment of KILL.
-    guard.extend(lock)
     on({type: 'lost', cause, nowMs: clock.elapsedMs()})
   }
   const onGone = (): void => on({type: 'ticketGone'})

@@ -169,6 +169,21 @@ describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('in %s',
       await job.isGone()
     })
 
+    test.each<[string, boolean]>([
+      ['when the time has come', false],
+      ['when the keeper has died, too', true],
+    ])('that it was told to see is ended though its parent has ended since, %s', async (_, isOver) => {
+      await using stage = await kept(`(trap "" TERM; echo runs too; exec sleep 1000) & ${patient}`)
+      const {guard, job} = stage
+      await job.says(/runs too/)
+      guard.tell('see', `until ${bootTime() + 50}`)
+      await guard.says(/seen\nuntil/)
+      process.kill(job.pid, 'SIGTERM')
+      expect(await job.end()).toBe(3)
+      if (isOver) guard.endInput()
+      await job.isGone()
+    })
+
     test.each<[string, number, string]>([
       ['when the time has come', 15, 'until 0'],
       ['when the keeper dies, if KILL is the gentle signal', 9, `until ${later()}`],

@@ -95,6 +95,13 @@ export class KeptStage implements AsyncDisposable {
     this.lock.look()
   }
 
+  /** From now on no guard answers; or all of them do, also to what they were told meanwhile. */
+  muteGuards(mute = true): void {
+    const answer = path.join(this.#directory, 'answer')
+    if (mute) rmSync(answer)
+    else writeFileSync(answer, '')
+  }
+
   /** What its guards were told. */
   get orders(): string[] {
     return ordersIn(this.#directory)

@@ -16,5 +16,6 @@ while read -r order; do
   case $order in
     job* | keep*) answer ready ;;
     until*) answer "$order" ;;
+    see) answer seen ;;
   esac
 done

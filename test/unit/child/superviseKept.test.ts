@@ -166,6 +166,34 @@ describe('the guard', () => {
     expect(exact).toBeGreaterThan(frozen)
   })
 
+  test('looks who is there before the gentle signal comes, and before it is told when to end them', async () => {
+    await using stage = await KeptStage.set(stubborn)
+    void stage.keep()
+    stage.skipTo('TERM')
+    await stage.job.says(/TERM/)
+    expect(stage.orders.slice(2)).toEqual(['see', expect.stringMatching(/^until \d+$/)])
+  })
+
+  test('is not waited for when it does not answer', async () => {
+    await using stage = await KeptStage.set(stubborn)
+    stage.muteGuards()
+    void stage.keep()
+    stage.skipTo('TERM')
+    await stage.job.says(/TERM/)
+  })
+
+  test('that looks for long does not have the gentle signal come after the lock was given back', async () => {
+    await using stage = await KeptStage.set(stubborn)
+    stage.muteGuards()
+    const end = stage.keep()
+    stage.skipTo('TERM')
+    stage.release()
+    expect(await end).toEqual({is: 'released'})
+    stage.muteGuards(false)
+    await pause(watchMs)
+    expect(stage.job.said).not.toContain('TERM')
+  })
+
   test('is to kill, too, when the ticket is gone', async () => {
     await using stage = await KeptStage.set(loop)
     const end = stage.keep()
