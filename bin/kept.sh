@@ -3,9 +3,10 @@
 # Awk, because read(1) of a shell takes a system call for each byte: with some hundred descendants it would take from looking to
 # killing what there is left of the lease. Prints PID:START of who is alive of KEPT and of what descends from that, but not of
 # those STRANGERS and what descends from them. Who has got a number has another start; a zombie that has threads is alive. A name
-# may have several lines, and parentheses.
+# may have several lines, and parentheses. Who was seen before comes first, and parents before their children: a shell that is
+# signalled before its command does not go on with its next line because that has ended.
 print_living='BEGIN {
-  for (i = split(KEPT, some, " "); i > 0; i--) known[some[i]]
+  seen = split(KEPT, known, " ")
   for (i = split(STRANGERS, some, " "); i > 0; i--) stranger[some[i]]
   for (i = 1; i < ARGC; i++) {
     stat = ""
@@ -19,13 +20,14 @@ print_living='BEGIN {
     if (pid in stranger) continue
     parent[pid] = field[2]
     start[pid] = field[20]
-    if ((pid ":" start[pid]) in known) living[pid]
+    identity[pid ":" start[pid]] = pid
   }
+  for (i = 1; i <= seen; i++) if (known[i] in identity) { order[++count] = identity[known[i]]; living[order[count]] }
   do {
     more = 0
-    for (pid in parent) if (!(pid in living) && (parent[pid] in living)) { living[pid]; more = 1 }
+    for (pid in parent) if (!(pid in living) && (parent[pid] in living)) { order[++count] = pid; living[pid]; more = 1 }
   } while (more)
-  for (pid in living) print pid ":" start[pid]
+  for (i = 1; i <= count; i++) print order[i] ":" start[order[i]]
 }'
 
 # Sets $living, and adds to $kept who is new. Fails if nobody is.

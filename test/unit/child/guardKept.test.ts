@@ -198,6 +198,18 @@ describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('in %s',
     })
   })
 
+  test('parents come before their children, so that no shell goes on because its command was ended first', async () => {
+    const generations = 9
+    const chain = `$| = 1; for (1 .. ${generations}) { print "$$\n"; my $child = fork // die; if ($child) { wait; exit } } sleep 1000`
+    await using job = await startKept('perl', '-e', chain)
+    const family = await job.numbers(generations)
+    const look = `. "$0"; kept=" ${job.pid}:${startOf(job.pid)}" keeper=; see_living; for one in $living; do echo "\${one%%:*}"; done`
+    const [program = '', ...options] = shell
+    const keptScript = path.join(path.dirname(guardScript), 'kept.sh')
+    const {stdout} = spawnSync(program, [...options, '-c', look, keptScript], {encoding: 'utf8'})
+    expect(stdout.split('\n').map(Number).slice(0, generations)).toEqual(family)
+  })
+
   describe('nobody is signalled, and the guard ends,', () => {
     test('if the number is of somebody who started at another time', async () => {
       await using stage = await kept(idle, {startedEarlier: 1})
