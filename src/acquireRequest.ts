@@ -24,6 +24,16 @@ export type AcquireFlags = SettingsFlags & {
 }
 
 /**
+ * Said before anything that a configuration could be blamed for.
+ *
+ * @throws LeashError `usage`
+ */
+export function requireName([first]: readonly string[]): void {
+  if (first === undefined)
+    throw new LeashError('usage', 'there is no lock to take', 'name it: leash acquire NAME --keep $$')
+}
+
+/**
  * What to take for the commands that follow, from flags, names and settings, with every check that needs no etcd; and the
  * directory for its handle.
  *
@@ -35,8 +45,6 @@ export function acquireRequest(
   settings: Settings,
   env: Readonly<Record<string, string>>,
 ): HandleRequest {
-  if (names.length === 0)
-    throw new LeashError('usage', 'there is no lock to take', 'name it: leash acquire NAME --keep $$')
   // A shell goes by the status alone.
   if (flags['conflict-exit-code'] === 0) {
     const message = '--conflict-exit-code 0 would let a script go on without the lock'

@@ -1,5 +1,5 @@
 import {Flags} from '@oclif/core'
-import {acquireRequest, handleSettings} from '../acquireRequest.ts'
+import {acquireRequest, handleSettings, requireName} from '../acquireRequest.ts'
 import {keyFlag, settingsFlags, signalFlag, speechFlags, timingFlags, waitingFlags} from '../flags.ts'
 import {HandleOutput} from '../handleOutput.ts'
 import {LeashCommand} from '../LeashCommand.ts'
@@ -42,6 +42,7 @@ export default class Acquire extends LeashCommand {
     const {ignoredSignals, env} = takeInheritance()
     const signals = new SignalInbox(ignoredSignals)
     const {flags, operands} = await this.parseArguments(Acquire)
+    requireName(operands)
     output.choose(flags.export ? 'export' : flags.json ? 'json' : 'path')
     this.speakWith(flags, operands.join(', '))
     const settings = handleSettings(flags)

@@ -2,6 +2,7 @@ import {chmodSync, chownSync, copyFileSync, readFileSync, rmSync, symlinkSync, w
 import path from 'node:path'
 import {afterAll, afterEach, describe, expect, test} from 'vitest'
 import {leaseHex} from '../../src/lib/core/identifiers.ts'
+import {bootTime} from '../../src/lib/handle/bootTime.ts'
 import {keysUnder, revoke, timeToLive} from '../support/etcdGateway.ts'
 import {scratchDirectory} from '../support/scratch.ts'
 import {strangerUid} from '../unit/config/temporaryWorld.ts'
@@ -116,6 +117,8 @@ describe('renew', () => {
     const {sentAtBootMs, lease} = handleAt(handle)
     expect(await by(handle, 'renew')).toEqual(silent)
     expect(handleAt(handle).sentAtBootMs).toBeGreaterThan(sentAtBootMs)
+    // Not a moment longer than etcd does.
+    expect(handleAt(handle).sentAtBootMs).toBeLessThanOrEqual(bootTime().bootMs)
     expect((await timeToLive(etcd.url, leaseHex(lease))).remainingS).toBeGreaterThanOrEqual(58)
   })
 

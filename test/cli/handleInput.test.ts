@@ -111,6 +111,14 @@ describe('one sentence and 64', () => {
   })
 })
 
+test('a missing name is what is said, also where nothing is configured', async () => {
+  const {status, stderr} = await leash(['acquire', '--keep', '1'], {env: {LEASH_TTL: 'soon'}})
+  expect({status, stderr}).toEqual({
+    status: 64,
+    stderr: 'leash: there is no lock to take; name it: leash acquire NAME --keep $$\n',
+  })
+})
+
 test.each(['acquire', 'renew', 'release', 'check'])('the help of %s fits on a screen', async (command) => {
   const {status, stdout} = await leash([command, '--help'])
   expect(status).toBe(0)
