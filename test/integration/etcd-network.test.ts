@@ -9,9 +9,9 @@ import {EtcdStore} from '../../src/lib/etcd/etcdStore.ts'
 import {systemClock} from '../../src/lib/systemClock.ts'
 import {EtcdServer} from '../support/EtcdServer.ts'
 import {TcpProxy} from '../support/TcpProxy.ts'
-import {deleteKey, keysUnder, leases, revoke} from '../support/etcdGateway.ts'
+import {compact, deleteKey, keysUnder, leases, revoke, status} from '../support/etcdGateway.ts'
 import {freePorts} from '../support/scratch.ts'
-import {until} from '../support/wait.ts'
+import {until, within} from '../support/wait.ts'
 
 let etcd: EtcdServer
 beforeAll(async () => {
@@ -121,6 +121,20 @@ test('a deletion that falls into an outage of the connection is told after it', 
   await deleteKey(etcd.url, ticket.key)
   await link.heal()
   expect(await deletion).toBe('deleted')
+})
+
+test('a deletion that falls into an outage is not missed if just its revision was compacted meanwhile', async () => {
+  // Newer versions of etcd would tell it.
+  await using own = await EtcdServer.start({version: '3.4'})
+  await using link = await TcpProxy.to(own)
+  using store = new Store(link.url)
+  const ticket = await store.ticket('compacted/')
+  link.reset()
+  const deletion = store.deletion(ticket.key, ticket.createRevision, signal)
+  await deleteKey(own.url, ticket.key)
+  await compact(own.url, (await status(own.url)).revision)
+  await link.heal()
+  expect(await within('the watch to say something', deletion, {withinMs: 10_000})).toBe('unknown')
 })
 
 test('a watch is not lost when another request has the connection thrown away', async () => {

@@ -38,12 +38,12 @@ function open(cluster: Cluster, signal = new AbortController().signal): Watched<
   return watch(deletionWatch('q/a', 40n, cluster, signal))
 }
 
-test('watches from the revision after the one given, and resolves at a deletion', async () => {
+test('watches from the revision given, and resolves at a deletion above it', async () => {
   const cluster = clusterOf(1)
   const [first] = [opened(cluster.a)]
   const watching = open(cluster)
   await cluster.time.advance(0)
-  expect(first.map(({from}) => from)).toEqual(['41'])
+  expect(first.map(({from}) => from)).toEqual(['40'])
   first[0]?.say({created: true})
   first[0]?.say(event('Put', 41))
   await cluster.time.advance(0)
@@ -67,7 +67,7 @@ test.each([39, 40])(
   },
 )
 
-test('opens a broken watch again, at another member, after the last event that it saw', async () => {
+test('opens a broken watch again, at another member, from the last event that it saw', async () => {
   const cluster = clusterOf(2)
   const [atA, atB] = [opened(cluster.a), opened(cluster.b)]
   const watching = open(cluster)
@@ -77,7 +77,7 @@ test('opens a broken watch again, at another member, after the last event that i
   await cluster.time.advance(99)
   expect(atB).toHaveLength(0)
   await cluster.time.advance(1)
-  expect(atB.map(({from}) => from)).toEqual(['58'])
+  expect(atB.map(({from}) => from)).toEqual(['57'])
   atB[0]?.say(event('Delete', 60))
   await cluster.time.advance(0)
   expect(watching.value).toBe('deleted')
