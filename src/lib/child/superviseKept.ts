@@ -38,8 +38,9 @@ const longestSeeMs = 100
 /**
  * Watches over a process that is kept, until it has ended, somebody gives the lock back, or it was ended because the lease
  * was lost: the gentle signal and then KILL on the timeline; KILL at once when the ticket is gone. By then its guard is told
- * the same at each step, and before the gentle signal it looks who is there: of those who end by it, the children have no parent
- * any more by which it would find them, if we are killed or frozen before KILL. To give the lock back calls off what is still to come: who does it says that its work is done.
+ * the same at each step. Before the gentle signal it looks who is there: the children of those who end by it have no parent any
+ * more by which it would find them, if we are killed or frozen before KILL. To give the lock back calls off what is still to
+ * come: who does it says that its work is done.
  */
 export function superviseKept(parts: Keeping): Promise<KeptEnd> {
   return new Promise((resolve) => watchOver(parts, resolve))

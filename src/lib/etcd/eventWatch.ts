@@ -21,9 +21,9 @@ export interface Watched {
  * have swallowed what comes next, ends it otherwise.
  *
  * The stream begins with the last revision and not with the one after it: if just that one was compacted, etcd would drop the
- * deletions in it and say nothing (etcd's issue 18089; seen with 3.4.23). Events up to the last revision do not count, nor older ones,
- * which etcd 3.5.16 can deliver. Answers come in fragments where they would be
- * larger than etcd's requests may be, and gRPC takes no more than 4 MiB: thousands of changes that were missed in an outage.
+ * deletions in it and say nothing (etcd's issue 18089; seen with 3.4.23). Events up to the last revision do not count, nor older
+ * ones, which etcd 3.5.16 can deliver. Answers come in fragments where they would be larger than etcd's requests may be, and gRPC
+ * takes no more than 4 MiB: thousands of changes that were missed in an outage.
  */
 export async function eventWatch(
   watched: Watched,
