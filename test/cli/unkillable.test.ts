@@ -32,10 +32,16 @@ const rootPerl = (): string => {
   return copy
 }
 const endFile = (): string => path.join(directory, 'end')
-/** Becomes root, so that who started it may not signal it any more, and runs until it is told to end. */
+const isRootFile = (): string => path.join(directory, 'is-root')
+/**
+ * Becomes root, so that who started it may not signal it any more, says so, and runs until it is told to end. Perl takes no
+ * file name from whom it does not run as: hence the match.
+ */
 const becomesRoot =
-  '$< = $> = 0; $| = 1; print "root $$\\n"; select(undef, undef, undef, 0.02) until -e $ARGV[0]'
-const job = (): string[] => [rootPerl(), '-e', becomesRoot, endFile()]
+  '$< = $> = 0; $| = 1; print "root $$\\n"; $ARGV[1] =~ /(.*)/ && open F, ">", $1; select(undef, undef, undef, 0.02) until -e $ARGV[0]'
+const job = (): string[] => [rootPerl(), '-e', becomesRoot, endFile(), isRootFile()]
+/** Leaves the rest of its arguments behind, when that is root. */
+const leavesBehind = '"$@" & until [ -e "$0" ]; do sleep 0.02; done; exit 3'
 
 const ttlMs = 2000
 const start = (url: string, file: StatusFile, {name}: TestLock, command: string[]): Leash => {
@@ -51,7 +57,7 @@ describe.skipIf(!isRoot)('a process of the job that leash may not kill (needs ro
   test('is told of once, and the lock is kept until it has ended by itself', async () => {
     using file = new StatusFile()
     const lock = new TestLock(etcd)
-    await using run = start(etcd.url, file, lock, ['sh', '-c', '"$@" & exit 3', 'sh', ...job()])
+    await using run = start(etcd.url, file, lock, ['sh', '-c', leavesBehind, isRootFile(), ...job()])
     const pid = await pidOf(run)
     const line = await run.says(/^.*cannot be killed.*\n/m, 'stderr')
     expect(line).toContain(`(pid ${pid})`)
