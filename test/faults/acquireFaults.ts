@@ -11,6 +11,15 @@ import {checkInto, emptyVerdict, type Verdict} from './verdict.ts'
 /** Of a shell whose command was killed with KILL. */
 const afterKill = 137
 
+/** It may end between our look and our signal. */
+const killIfThere = (pid: number): void => {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
+
 const killedWhileItWaits = (name: string, kill: (round: Round) => Promise<void>): Fault => ({
   name,
   members: 'one',
@@ -39,7 +48,7 @@ const killAcquire = async (fault: Fault, round: Round): Promise<Verdict> => {
     }
     const {pid} = await commandOrLater(script, 'acquire')
     const killedAtMs = nowMs()
-    if (pid !== undefined) process.kill(pid, 'SIGKILL')
+    if (pid !== undefined) killIfThere(pid)
     round.note(`holder: acquire ${pid === undefined ? 'had ended' : 'killed'}`, killedAtMs)
     await round.enqueue('waiter')
     // It had ended when we came, or ended between our look and our signal.
@@ -65,7 +74,7 @@ const killRelease = async (fault: Fault, round: Round): Promise<Verdict> => {
     const {pid} = await commandOrLater(holder, 'release')
     await pause(((round.index * goldenRatio) % 1) * toEndMs)
     const killedAtMs = nowMs()
-    if (pid !== undefined && runningCommand(holder, 'release') === pid) process.kill(pid, 'SIGKILL')
+    if (pid !== undefined && runningCommand(holder, 'release') === pid) killIfThere(pid)
     round.note('holder: release killed', killedAtMs)
     mustBeOneOf("the holder's status", (await holder.exited()).status, [ownStatus, afterKill])
     const {atMs} = await waiter.running(cleanUpMs(fault, round.ttlMs) + 4000)

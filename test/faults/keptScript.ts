@@ -36,7 +36,7 @@ export const commandOrLater = (
       const pid = runningCommand(script, name)
       return (pid !== undefined || script.hasEnded || (name === 'acquire' && script.hasStarted)) && {pid}
     },
-    {withinMs: 10_000, everyMs: 1},
+    {withinMs: 10_000, everyMs: 5},
   )
 
 /** What stays of it when it has ended, until leash removes it after a day. */
