@@ -5,6 +5,7 @@ import {type LockKeys, lockKeys} from '../../src/lib/core/lockName.ts'
 import type {LeaseStore} from '../../src/lib/core/ports.ts'
 import type {QueueView} from '../../src/lib/core/queue.ts'
 import type {Ticket} from '../../src/lib/core/ticket.ts'
+import {besideContract} from './besideContract.ts'
 import {queueContract} from './queueContract.ts'
 import {endContract} from './endContract.ts'
 import {renewalContract} from './renewalContract.ts'
@@ -113,6 +114,7 @@ export function storeContract(name: string, makeHarness: () => Promise<Harness>)
     renewalContract(stage)
     endContract(stage)
     severalContract(stage)
+    besideContract(stage)
   })
 }
 

@@ -16,7 +16,7 @@ interface Lease {
 }
 
 interface Watch {
-  readonly key: string
+  readonly isMeant: (key: string) => boolean
   readonly afterRevision: bigint
   readonly wake: (seen: 'deleted' | 'unknown') => void
 }
@@ -131,9 +131,13 @@ export class FakeEtcd {
   }
 
   /** Calls `wake` when the key was deleted above a revision, or when that is no longer known; returns what ends it. */
-  watch(key: string, afterRevision: bigint, wake: (seen: 'deleted' | 'unknown') => void): () => void {
+  watch(
+    isMeant: (key: string) => boolean,
+    afterRevision: bigint,
+    wake: (seen: 'deleted' | 'unknown') => void,
+  ): () => void {
     this.#expire()
-    const watch = {key, afterRevision, wake}
+    const watch = {isMeant, afterRevision, wake}
     const seen = this.#seen(watch)
     if (seen !== undefined) wake(seen)
     else this.#watches.add(watch)
@@ -155,8 +159,8 @@ export class FakeEtcd {
     return this.#wasDeleted(watch) ? 'deleted' : undefined
   }
 
-  #wasDeleted({key, afterRevision}: Watch): boolean {
-    return this.#deletions.some((one) => one.key === key && one.revision > afterRevision)
+  #wasDeleted({isMeant, afterRevision}: Watch): boolean {
+    return this.#deletions.some((one) => isMeant(one.key) && one.revision > afterRevision)
   }
 
   #expire(): void {

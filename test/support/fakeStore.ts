@@ -9,9 +9,10 @@ import {
   type QueueKeys,
   RenewalFailed,
   type RenewalEvidence,
+  markKeyOf,
 } from '../../src/lib/core/ports.ts'
-import type {QueueView} from '../../src/lib/core/queue.ts'
-import {type Ticket, type TicketAhead, decodeHolder, markValue} from '../../src/lib/core/ticket.ts'
+import {type QueueView, besideMark} from '../../src/lib/core/queue.ts'
+import {type Ticket, type TicketAhead, decodeTicket, markValue} from '../../src/lib/core/ticket.ts'
 import {FakeEtcd, type FakeKey} from './fakeEtcd.ts'
 
 /** The requests that a store sends. */
@@ -86,8 +87,10 @@ export class FakeStore implements LeaseStore {
       value,
       lease,
     })
-    const mark = ({markKey}: QueueKeys): {key: string; value: string}[] =>
-      markKey === undefined ? [] : [{key: markKey, value: markValue(lease)}]
+    const mark = (queue: QueueKeys): {key: string; value: string}[] => {
+      const key = markKeyOf(queue, lease)
+      return key === undefined ? [] : [{key, value: markValue(lease)}]
+    }
     return this.#request('enqueue', signal, () => {
       const others = queues.flatMap(({queuePrefix}) => this.etcd.under(queuePrefix))
       const isRepeated = this.etcd.get(keyIn(queues[0])) !== undefined
@@ -171,9 +174,9 @@ export class FakeStore implements LeaseStore {
       const areThere = holds.every(({ticket}) => this.#isThere(ticket))
       const isOwnMark = (mark: string, {lease}: Ticket): boolean =>
         this.etcd.get(mark)?.value === markValue(lease)
-      const removed = holds.flatMap(({ticket, markKey}) => {
+      const removed = holds.flatMap(({ticket, markKey, settled = []}) => {
         const mark = markKey === undefined ? [] : [markKey]
-        if (this.#isThere(ticket)) return [ticket.key, ...mark]
+        if (this.#isThere(ticket)) return [ticket.key, ...mark, ...settled]
         return mark.filter((key) => isOwnMark(key, ticket))
       })
       this.etcd.remove(...removed)
@@ -196,7 +199,23 @@ export class FakeStore implements LeaseStore {
     return this.#request('revoke', signal, () => this.etcd.revoke(lease))
   }
 
-  async deletion(key: string, afterRevision: Revision, signal: AbortSignal): Promise<'deleted' | 'unknown'> {
+  deletion(key: string, afterRevision: Revision, signal: AbortSignal): Promise<'deleted' | 'unknown'> {
+    return this.#deletion((one) => one === key, afterRevision, signal)
+  }
+
+  anyDeletion(
+    queuePrefix: string,
+    afterRevision: Revision,
+    signal: AbortSignal,
+  ): Promise<'deleted' | 'unknown'> {
+    return this.#deletion((one) => one.startsWith(queuePrefix), afterRevision, signal)
+  }
+
+  async #deletion(
+    isMeant: (key: string) => boolean,
+    afterRevision: Revision,
+    signal: AbortSignal,
+  ): Promise<'deleted' | 'unknown'> {
     await this.#reach(signal)
     this.arrived.push('deletion')
     signal.throwIfAborted()
@@ -206,7 +225,7 @@ export class FakeStore implements LeaseStore {
         reject(signal.reason as Error)
       }
       signal.addEventListener('abort', onAbort, {once: true})
-      const end = this.etcd.watch(key, afterRevision, (seen) => {
+      const end = this.etcd.watch(isMeant, afterRevision, (seen) => {
         signal.removeEventListener('abort', onAbort)
         this.#reach(signal).then(() => resolve(seen), reject)
       })
@@ -264,11 +283,17 @@ export class FakeStore implements LeaseStore {
     return this.etcd.under(queuePrefix).filter((one) => one.createRevision < ticket.createRevision)
   }
 
-  #view(ticket: Ticket, {queuePrefix, markKey}: QueueKeys): QueueView {
+  #view(ticket: Ticket, {queuePrefix, markKey, besideMarks, mode}: QueueKeys): QueueView {
+    const others = this.etcd.under(queuePrefix).filter(({key}) => key !== ticket.key)
+    const marks =
+      besideMarks === undefined ? [] : this.etcd.under(besideMarks).map(({key}) => besideMark(key))
     return {
       ...(this.#isThere(ticket) && {own: ticket}),
-      ...aheadOf(this.#before(ticket, queuePrefix).at(-1)),
+      ...(mode === undefined || mode.kind === 'exclusive'
+        ? aheadOf(this.#before(ticket, queuePrefix).at(-1))
+        : {others: others.map(ticketAhead)}),
       ...this.#markOf(markKey),
+      ...(marks.length > 0 && {besideMarks: marks}),
       revision: this.etcd.revision,
     }
   }
@@ -280,9 +305,11 @@ export class FakeStore implements LeaseStore {
 }
 
 function aheadOf(found: FakeKey | undefined): {ahead?: TicketAhead} {
-  if (found === undefined) return {}
-  const holder = decodeHolder(found.value)
-  return {ahead: {key: found.key, createRevision: found.createRevision, ...(holder && {holder})}}
+  return found === undefined ? {} : {ahead: ticketAhead(found)}
+}
+
+function ticketAhead({key, createRevision, value}: FakeKey): TicketAhead {
+  return {key, createRevision, ...decodeTicket(value)}
 }
 
 function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {

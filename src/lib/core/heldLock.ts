@@ -3,7 +3,8 @@ import type {LeaseId} from './identifiers.ts'
 import {withLimit} from './limit.ts'
 import type {LiveSession} from './liveSession.ts'
 import type {LockKeys} from './lockName.ts'
-import type {Dequeue, LeaseStore} from './ports.ts'
+import {type Dequeue, type LeaseStore, markKeyOf} from './ports.ts'
+import {settlingMs} from './mode.ts'
 import type {LossCause} from './session.ts'
 import type {Ticket} from './ticket.ts'
 import type {Timeline} from './timeline.ts'
@@ -14,6 +15,8 @@ export interface Place {
   ticket: Ticket
   /** The mark stands already: it was put together with the ticket. */
   marked: boolean
+  /** The marks of others who had vanished when we came to hold. */
+  vanished?: readonly string[]
 }
 
 interface HeldLockParts {
@@ -54,9 +57,11 @@ const revokeLimitMs = 1000
 export class HeldLock {
   readonly #parts: HeldLockParts
   readonly #watching = new AbortController()
+  readonly #heldSinceMs: number
 
   constructor(parts: HeldLockParts) {
     this.#parts = parts
+    this.#heldSinceMs = parts.clock.elapsedMs()
   }
 
   /** For messages: the names, in the order in which the locks were taken. */
@@ -148,9 +153,10 @@ export class HeldLock {
    */
   async declare(signal: AbortSignal): Promise<void> {
     const {store, session, places, ticketValue} = this.#parts
-    const unmarked = places.flatMap(({marked, ticket, keys: {markKey}}) =>
-      marked || markKey === undefined ? [] : [{ticket, markKey}],
-    )
+    const unmarked = places.flatMap(({marked, ticket, keys}) => {
+      const markKey = markKeyOf(keys, ticket.lease)
+      return marked || markKey === undefined ? [] : [{ticket, markKey}]
+    })
     if (unmarked.length === 0) return
     if (!(await store.declareHold(unmarked, ticketValue(), signal))) session.ticketGone()
   }
@@ -208,10 +214,14 @@ export class HeldLock {
   }
 
   #ending(): Ending {
-    const [first, ...others] = this.#parts.places.map(({ticket, keys: {markKey}}): Dequeue => ({
-      ticket,
-      ...(markKey !== undefined && {markKey}),
-    }))
+    const {clock, places} = this.#parts
+    // Who comes next would let their trees die once more.
+    const areSettled = clock.elapsedMs() - this.#heldSinceMs >= settlingMs
+    const [first, ...others] = places.map(({ticket, keys, vanished = []}): Dequeue => {
+      const markKey = markKeyOf(keys, ticket.lease)
+      const settled = areSettled && vanished.length > 0 ? {settled: vanished} : {}
+      return {ticket, ...(markKey !== undefined && {markKey}), ...settled}
+    })
     if (first === undefined) throw new Error('a hold without a ticket')
     return [first, ...others]
   }

@@ -5,15 +5,16 @@ import type {FencingToken, LeaseId} from './identifiers.ts'
 import {type Limit, withLimit} from './limit.ts'
 import {LiveSession, type SessionNews} from './liveSession.ts'
 import type {LockKeys} from './lockName.ts'
-import {type Enqueue, LeaseGone, type LeaseStore} from './ports.ts'
-import {type QueueView, admission} from './queue.ts'
+import {type Enqueue, LeaseGone, type LeaseStore, markKeyOf} from './ports.ts'
+import type {QueueView} from './queue.ts'
+import {exclusive, settlingMs} from './mode.ts'
 import {type Holder, type TicketAhead, encodeHolder} from './ticket.ts'
 import {type Terms, type Timeline, timeline, ttlToAskSeconds} from './timeline.ts'
-import {awaitTurns, prepareStart, settlingMs} from './turns.ts'
+import {Contended, awaitTurns, prepareStart} from './turns.ts'
 
 /** One lock to take, or several on one lease, all or none. */
 export interface LockRequest {
-  /** In the order in which everybody takes them, so that no two wait for each other; see `inOrder`. */
+  /** In the order in which everybody takes them, so that no two wait for each other; see `inOrder`. All in the same mode. */
   locks: readonly [LockKeys, ...LockKeys[]]
   /** The TTL wished for, without the lock-delay. */
   ttlMs: number
@@ -128,10 +129,11 @@ async function takeTicket(
   signal: AbortSignal,
 ): Promise<Acquisition | 'requeue' | 'again'> {
   const lease = ports.newLeaseId()
-  const markKeys = request.locks.flatMap(({markKey}) => markKey ?? [])
+  const markKeys = request.locks.flatMap((keys) => markKeyOf(keys, lease) ?? [])
   try {
     const acquisition = await holdTickets(lease, request, ports, limits, signal)
     if (acquisition === 'requeue') await withdraw(lease, markKeys, ports)
+    // Who was not to wait has put no mark.
     else if (acquisition.is !== 'held') await withdraw(lease, [], ports)
     return acquisition
   } catch (error) {
@@ -151,24 +153,23 @@ async function holdTickets(
   const {granted, views} = await withLimit(ports.clock, connecting, signal, (limited) =>
     grantAndEnqueue(lease, request, ports, limited),
   )
-  const first = views[0] && admission(views[0])
-  if (first === undefined || first.is === 'absent') return 'requeue'
-  if (first.is === 'contended') return {...first, name: nameOf(first.ahead, request.locks)}
-  const {ticket} = first
+  const {own: ticket, ahead} = views[0] ?? {}
+  if (ticket === undefined) return ahead === undefined ? 'requeue' : contended(ahead, request.locks)
   const session = new LiveSession({...ports, ticket, terms: request.terms}, granted)
   try {
     const turn = AbortSignal.any([signal, session.lost])
     const lineUp = (queues: LockRequest['locks'], limited: AbortSignal): Promise<readonly QueueView[]> =>
       ports.store.enqueue(enqueueOf(queues, lease, request, ports.clock), limited)
     const places = await withLimit(ports.clock, patience, turn, async (limited) => {
-      const all = await awaitTurns(request.locks, views, lineUp, session, ports, limited)
+      const all = await awaitTurns(request, views, lineUp, session, ports, limited)
       await prepareStart(all, ports, session, limited)
       return all.places
     })
-    const ticketValue = (): string => describeUs(request.holder, ports.clock)
+    const ticketValue = (): string => describeUs(request, ports.clock)
     return {is: 'held', lock: new HeldLock({...ports, session, places, ticketValue})}
   } catch (error) {
     session.close()
+    if (error instanceof Contended) return contended(error.ahead, request.locks)
     signal.throwIfAborted()
     if (session.lost.aborted || error instanceof LeaseGone) return 'requeue'
     throw error
@@ -193,22 +194,25 @@ async function grantAndEnqueue(
 }
 
 /** The ticket's value as of now. */
-function describeUs(holder: Omit<Holder, 'since'>, clock: Clock): string {
-  return encodeHolder({...holder, since: new Date(clock.wallMs()).toISOString()})
+function describeUs({holder, locks: [{mode}]}: LockRequest, clock: Clock): string {
+  return encodeHolder({...holder, since: new Date(clock.wallMs()).toISOString()}, mode)
 }
 
 function enqueueOf(
   queues: LockRequest['locks'],
   lease: LeaseId,
-  {wait, holder}: LockRequest,
+  request: LockRequest,
   clock: Clock,
 ): Enqueue {
-  return {queues, lease, value: describeUs(holder, clock), onlyIfNobody: wait.kind === 'none'}
+  // Who holds beside others looks at them first.
+  const onlyIfNobody = request.wait.kind === 'none' && (queues[0].mode ?? exclusive).kind === 'exclusive'
+  return {queues, lease, value: describeUs(request, clock), onlyIfNobody}
 }
 
-/** The name of the lock in whose queue this ticket stands. */
-function nameOf({key}: TicketAhead, locks: LockRequest['locks']): string {
-  return locks.find(({queuePrefix}) => key.startsWith(queuePrefix))?.name ?? locks[0].name
+/** Somebody stands in the queue of one of these locks. */
+function contended(ahead: TicketAhead, locks: LockRequest['locks']): Acquisition {
+  const lock = locks.find(({queuePrefix}) => ahead.key.startsWith(queuePrefix)) ?? locks[0]
+  return {is: 'contended', name: lock.name, ahead}
 }
 
 /**

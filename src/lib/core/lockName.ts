@@ -23,8 +23,13 @@ const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/u
  */
 export function lockKeys(prefix: string, name: string): LockKeys {
   checkText(name, 'lock name', longestNameBytes)
-  const segment = name.replaceAll('%', '%25').replaceAll('/', '%2F')
-  return {name, queuePrefix: `${prefix}lock/${segment}/`, markKey: `${prefix}held/lock/${segment}`}
+  const segment = segmentOf(name)
+  return {
+    name,
+    queuePrefix: `${prefix}lock/${segment}/`,
+    markKey: `${prefix}held/lock/${segment}`,
+    besideMarks: `${prefix}held/beside/${segment}/`,
+  }
 }
 
 /**
@@ -45,9 +50,10 @@ export function ticketKey(keys: LockKeys, lease: LeaseId): string {
 
 /**
  * As many as one transaction of etcd can take: it has 128 operations at most (`--max-txn-ops`, nested ones count on top). Each
- * lock costs four, ticket and mark put and read, and lining up in case that somebody is there is nested.
+ * lock costs five, ticket and mark put and read, and the marks of holds beside others read; and lining up in case that somebody
+ * is there is nested.
  */
-export const mostLocks = 31
+export const mostLocks = 25
 
 /**
  * The locks that these keys name, each once, in the order in which everybody takes several: the byte order of their keys.
@@ -72,6 +78,11 @@ export function inOrder(keys: readonly [LockKeys, ...LockKeys[]]): [LockKeys, ..
     before = next
   }
   return [first, ...others]
+}
+
+/** `db` and `db/backup` cannot meet. */
+function segmentOf(name: string): string {
+  return name.replaceAll('%', '%25').replaceAll('/', '%2F')
 }
 
 function checkText(text: string, what: string, longestBytes: number): void {

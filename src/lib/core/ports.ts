@@ -1,4 +1,5 @@
-import type {LeaseId, Revision} from './identifiers.ts'
+import {type LeaseId, type Revision, leaseHex} from './identifiers.ts'
+import type {Mode} from './mode.ts'
 import type {QueueView} from './queue.ts'
 import type {Ticket, TicketAhead} from './ticket.ts'
 
@@ -27,12 +28,22 @@ export interface RenewalEvidence {
   createRevisions: readonly (Revision | undefined)[]
 }
 
-/** Where tickets stand. Every key below the prefix is a competitor. */
+/** Where tickets stand, and how ours does. Every key below the prefix is a competitor. */
 export interface QueueKeys {
   /** Ends in `/`. */
   queuePrefix: string
-  /** Beside the queue, without a lease: there from the first start to the clean end. */
+  /** Of exclusive holds. Beside the queue, without a lease: there from the first start to the clean end. */
   markKey?: string
+  /** The same of holds beside others: each has its own below this prefix, by its mode and lease. Ends in `/`. */
+  besideMarks?: string
+  /** Absent: exclusive. */
+  mode?: Mode
+}
+
+/** The mark of the hold that this lease has there; undefined beside a raw key. */
+export function markKeyOf({markKey, besideMarks, mode}: QueueKeys, lease: LeaseId): string | undefined {
+  if (mode === undefined || mode.kind === 'exclusive') return markKey
+  return besideMarks && `${besideMarks}${mode.kind}/${leaseHex(lease)}`
 }
 
 /** What to put into the queues. */
@@ -50,6 +61,8 @@ export interface Enqueue {
 export interface Dequeue {
   ticket: Ticket
   markKey?: string
+  /** Marks of others who vanished, and whose trees are dead by now: they go with ours. */
+  settled?: readonly string[]
 }
 
 /**
@@ -136,6 +149,13 @@ export interface LeaseStore {
    * compaction): a wake-up to look again, not a decision.
    */
   deletion(key: string, afterRevision: Revision, signal: AbortSignal): Promise<'deleted' | 'unknown'>
+
+  /** The same for any key of a queue. */
+  anyDeletion(
+    queuePrefix: string,
+    afterRevision: Revision,
+    signal: AbortSignal,
+  ): Promise<'deleted' | 'unknown'>
 }
 
 /** The lease ended before a ticket could be bound to it, or has lost one: another lease is needed. */

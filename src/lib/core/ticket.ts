@@ -1,4 +1,5 @@
 import {type LeaseId, type Revision, leaseHex} from './identifiers.ts'
+import type {Mode} from './mode.ts'
 
 /** Who stands in a queue, for people: written into the value of a lock's ticket, which etcd's Go clients never read. */
 export interface Holder {
@@ -22,15 +23,24 @@ export interface TicketAhead {
   createRevision: Revision
   /** Absent for a ticket of another program, or one that we cannot read. */
   holder?: Holder
+  /** Absent if it is exclusive. */
+  mode?: Mode
+}
+
+/** A lock ticket's value: who it is, and how it holds. */
+export interface TicketText {
+  holder: Holder
+  mode?: Mode
 }
 
 /** The ticket's value. No argv: command lines hold secrets more often than people think. */
-export function encodeHolder(holder: Holder): string {
-  return JSON.stringify(holder)
+export function encodeHolder(holder: Holder, mode?: Mode): string {
+  if (mode === undefined || mode.kind === 'exclusive') return JSON.stringify(holder)
+  return JSON.stringify({...holder, mode: mode.kind, ...(mode.kind === 'slots' && {slots: mode.slots})})
 }
 
 /** Reads a ticket's value; anything that we did not write, or cannot trust to be text, is no holder. */
-export function decodeHolder(value: string): Holder | undefined {
+export function decodeTicket(value: string): TicketText | undefined {
   let parsed: unknown
   try {
     parsed = JSON.parse(value)
@@ -41,7 +51,15 @@ export function decodeHolder(value: string): Holder | undefined {
   const {host, user, pid, since} = parsed as Record<string, unknown>
   if (typeof host !== 'string' || typeof user !== 'string') return undefined
   if (typeof pid !== 'number' || typeof since !== 'string') return undefined
-  return {host, user, pid, since}
+  const found = modeFrom(parsed as Record<string, unknown>)
+  return {holder: {host, user, pid, since}, ...(found && {mode: found})}
+}
+
+/** A mode that we do not know is exclusive: nobody gets in beside it. */
+function modeFrom({mode, slots}: Record<string, unknown>): Mode | undefined {
+  if (mode === 'shared') return {kind: 'shared'}
+  const isCount = typeof slots === 'number' && Number.isSafeInteger(slots) && slots > 0
+  return mode === 'slots' && isCount ? {kind: 'slots', slots} : undefined
 }
 
 /** The value of the mark: whose hold it stands for. */

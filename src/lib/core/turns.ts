@@ -1,24 +1,29 @@
 import type {Place} from './heldLock.ts'
+import {LeashError} from './errors.ts'
 import {fencingToken} from './identifiers.ts'
 import {withLimit} from './limit.ts'
 import type {LiveSession} from './liveSession.ts'
 import type {LockPorts, LockRequest} from './lock.ts'
 import type {LockKeys} from './lockName.ts'
-import {LeaseGone} from './ports.ts'
+import {exclusive, settlingMs} from './mode.ts'
+import {LeaseGone, markKeyOf} from './ports.ts'
 import {type Admission, type QueueView, admission} from './queue.ts'
-import type {Ticket} from './ticket.ts'
-
-/**
- * How long a newcomer waits when the last holder vanished. Longer than the slowest deletion-to-empty-tree that was
- * measured (100 ms of unwatched start and 300 ms for the kill), so that a ticket which etcd took away too early, or
- * somebody by hand, costs half a second and not an overlap.
- */
-export const settlingMs = 500
+import {type Ticket, type TicketAhead, describeHolder} from './ticket.ts'
 
 /** How often a person who waits is told anew who is ahead: only the ticket just ahead wakes us up, not the first. */
 const refreshMs = 5000
 
 const lookAgain = Symbol('look again')
+
+/** We were not to wait, and somebody is ahead who could hold beside others. */
+export class Contended extends Error {
+  readonly ahead: TicketAhead
+
+  constructor(ahead: TicketAhead) {
+    super('somebody is ahead')
+    this.ahead = ahead
+  }
+}
 
 /** What is known when we come first in all queues. */
 export interface Turns {
@@ -34,10 +39,11 @@ export interface Turns {
  *
  * @param firstViews of the first queues, in which our tickets stand
  * @param enqueue puts our tickets into the next queues, as `LeaseStore.enqueue` does
- * @throws LeaseGone if one of our tickets is gone
+ * @throws LeaseGone if one of our tickets is gone; Contended if we are not to wait; LeashError `usage` if somebody counts on
+ *   another number of slots
  */
 export async function awaitTurns(
-  locks: LockRequest['locks'],
+  {locks, wait}: LockRequest,
   firstViews: readonly QueueView[],
   enqueue: (queues: LockRequest['locks'], signal: AbortSignal) => Promise<readonly QueueView[]>,
   session: LiveSession,
@@ -50,15 +56,19 @@ export async function awaitTurns(
   for (let views = firstViews; ;) {
     for (const view of views) {
       const keys = locks[places.length] ?? locks[0]
-      const seen = admission(view)
-      // Our own ticket is gone, and we know it before the next renewal does.
-      if (seen.is === 'absent' || seen.is === 'contended') throw new LeaseGone()
+      const seen = standing(admission(view, keys.mode), keys)
+      if (seen.is === 'behind' && wait.kind === 'none') throw new Contended(seen.ahead)
       if (places.length > 0) session.add(seen.ticket)
       const admitted = await awaitTurn(seen, view, keys, ports, signal)
       predecessorVanished ||= admitted.predecessorVanished
       atOnce &&= seen.is === 'admitted'
       // A ticket of an earlier try, whose answer was lost, may have lined up without a mark and come first since.
-      places.push({keys, ticket: seen.ticket, marked: view.markRevision === seen.ticket.createRevision})
+      places.push({
+        keys,
+        ticket: seen.ticket,
+        marked: isMarked(view, seen.ticket, keys),
+        vanished: vanishedMarks(admitted, view, keys),
+      })
     }
     const [first, ...rest] = places
     const [next, ...others] = locks.slice(places.length)
@@ -67,6 +77,40 @@ export async function awaitTurns(
     atOnce = false
     views = await enqueue([next, ...others], signal)
   }
+}
+
+/** The marks of those who are gone without a clean end, and whose trees we let die. */
+function vanishedMarks(
+  {vanished}: Admission & {is: 'admitted'},
+  {markRevision}: QueueView,
+  {markKey, mode = exclusive}: LockKeys,
+): string[] {
+  // That of an exclusive hold is our own if ours is one, too.
+  const isForeign = mode.kind !== 'exclusive' && markKey !== undefined && markRevision !== undefined
+  return isForeign ? [...vanished, markKey] : [...vanished]
+}
+
+/** Whether the mark of this hold stands already. */
+function isMarked(
+  {markRevision, besideMarks = []}: QueueView,
+  {lease, createRevision}: Ticket,
+  keys: LockKeys,
+): boolean {
+  const markKey = markKeyOf(keys, lease)
+  return markKey === keys.markKey
+    ? markRevision === createRevision
+    : besideMarks.some(({key}) => key === markKey)
+}
+
+/** What we must be while we hold a ticket in this queue. */
+function standing(seen: Admission, {name, mode}: LockKeys): Admission & {is: 'admitted' | 'behind'} {
+  if (seen.is === 'admitted' || seen.is === 'behind') return seen
+  if (seen.is !== 'unlike' || mode?.kind !== 'slots') {
+    // Our own ticket is gone, and we know it before the next renewal does.
+    throw new LeaseGone()
+  }
+  const cause = `${name} has ${seen.slots} slots, as ${describeHolder(seen.ahead)} says, and here it is ${mode.slots}`
+  throw new LeashError('usage', cause, 'give the same number everywhere')
 }
 
 /** Waits until nobody is ahead. The watch only wakes us up; a linearizable read decides. */
@@ -80,21 +124,21 @@ async function awaitTurn(
   const {store, clock, showQueue} = ports
   const {ticket} = first
   const lookAgainMs = showQueue ? refreshMs : Infinity
-  let now: Admission = first
+  let now = first as Admission & {is: 'admitted' | 'behind'}
   let view = firstView
   while (now.is !== 'admitted') {
-    // Our own ticket is gone, and we know it before the next renewal does.
-    if (now.is !== 'behind') throw new LeaseGone()
     await tellQueue(ticket, keys, ports, signal)
-    const {key} = now.ahead
+    const {ahead, wakes} = now
     const {revision} = view
     await withLimit(clock, {atMs: clock.elapsedMs() + lookAgainMs, reason: lookAgain}, signal, (limited) =>
-      store.deletion(key, revision, limited),
+      wakes === 'this'
+        ? store.deletion(ahead.key, revision, limited)
+        : store.anyDeletion(keys.queuePrefix, revision, limited),
     ).catch((error: unknown) => {
       if (error !== lookAgain) throw error
     })
     view = await store.look(ticket, keys, signal)
-    now = admission(view)
+    now = standing(admission(view, keys.mode), keys)
   }
   return now
 }

@@ -1,16 +1,18 @@
 import type {Clock} from '../core/clock.ts'
 import type {Revision} from '../core/identifiers.ts'
 import type {CallPolicy} from './callPolicy.ts'
-import {eventWatch} from './eventWatch.ts'
+import {type Watched, eventWatch} from './eventWatch.ts'
 
-/** Waits for a key's deletion above a revision. A compaction, which may have swallowed the event, ends in `unknown`. */
+/**
+ * Waits for the deletion of a key, or of any of a range, above a revision. A compaction, which may have swallowed the event,
+ * ends in `unknown`.
+ */
 export async function deletionWatch(
-  key: string,
+  watched: Watched,
   afterRevision: Revision,
   ports: {policy: CallPolicy; clock: Clock},
   signal: AbortSignal,
 ): Promise<'deleted' | 'unknown'> {
-  const watched = {key: Buffer.from(key, 'utf8')}
   const end = await eventWatch(
     watched,
     afterRevision,

@@ -74,7 +74,7 @@ export class EtcdStore implements LeaseStore {
   }
 
   async look(ticket: Ticket, keys: QueueKeys, signal: AbortSignal): Promise<QueueView> {
-    return requests.lookView(ticket, await this.#txn(requests.lookRequest(ticket, keys), signal))
+    return requests.lookView(ticket, keys, await this.#txn(requests.lookRequest(ticket, keys), signal))
   }
 
   async peek(
@@ -122,7 +122,20 @@ export class EtcdStore implements LeaseStore {
   }
 
   deletion(key: string, afterRevision: Revision, signal: AbortSignal): Promise<'deleted' | 'unknown'> {
-    return deletionWatch(key, afterRevision, {policy: this.#policy, clock: this.#clock}, signal)
+    return deletionWatch({key: Buffer.from(key, 'utf8')}, afterRevision, {policy: this.#policy, clock: this.#clock}, signal)
+  }
+
+  anyDeletion(
+    queuePrefix: string,
+    afterRevision: Revision,
+    signal: AbortSignal,
+  ): Promise<'deleted' | 'unknown'> {
+    return deletionWatch(
+      requests.prefixRange(queuePrefix),
+      afterRevision,
+      {policy: this.#policy, clock: this.#clock},
+      signal,
+    )
   }
 
   /**

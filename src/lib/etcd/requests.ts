@@ -8,9 +8,9 @@ import type {
   ITxnResponse,
 } from 'etcd3'
 import {type LeaseId, type Revision, leaseHex} from '../core/identifiers.ts'
-import {type Dequeue, type Enqueue, LeaseGone, type QueueKeys} from '../core/ports.ts'
-import type {QueueView} from '../core/queue.ts'
-import {type Ticket, type TicketAhead, decodeHolder, markValue} from '../core/ticket.ts'
+import {type Dequeue, type Enqueue, LeaseGone, type QueueKeys, markKeyOf} from '../core/ports.ts'
+import {type BesideMark, type QueueView, besideMark} from '../core/queue.ts'
+import {type Ticket, type TicketAhead, decodeTicket, markValue} from '../core/ticket.ts'
 
 /**
  * The requests of the lock protocol and what their answers say, without any I/O. Keys and order are those of etcd's Go
@@ -25,6 +25,12 @@ function prefixEnd(prefix: string): Buffer {
   end[end.length - 1] = (end[end.length - 1] ?? 0) + 1
   return end
 }
+
+/** All keys that begin with a prefix. */
+export const prefixRange = (prefix: string): {key: Buffer; range_end: Buffer} => ({
+  key: bytes(prefix),
+  range_end: prefixEnd(prefix),
+})
 
 const isThere = (ticket: Ticket): ICompare => ({
   key: bytes(ticket.key),
@@ -54,13 +60,17 @@ const read = (key: string): IRangeRequest => ({key: bytes(key)})
 
 /** `Descend` and a bound give the ticket just ahead of ours, `Ascend` without one the first of all. */
 const oneOf = (prefix: string, order: 'Ascend' | 'Descend', before?: Revision): IRangeRequest => ({
-  key: bytes(prefix),
-  range_end: prefixEnd(prefix),
+  ...prefixRange(prefix),
   sort_target: 'Create',
   sort_order: order,
   limit: 1,
   ...(before !== undefined && {max_create_revision: (before - 1n).toString()}),
 })
+
+/** All of a queue, as who is not exclusive has to know it. */
+const allOf = (prefix: string): IRangeRequest => ({...oneOf(prefix, 'Ascend'), limit: 0})
+
+const isExclusive = ({mode}: QueueKeys): boolean => mode === undefined || mode.kind === 'exclusive'
 
 const range = (request: IRangeRequest): IRequestOp => ({request_range: request})
 
@@ -90,20 +100,32 @@ export function enqueueRequest({queues, lease, value, onlyIfNobody}: Enqueue): I
     success: [
       ...queues.flatMap((queue) => [
         put(ticketKey(queue, lease), value, lease),
-        ...optional(queue.markKey, (mark) => put(mark, markValue(lease))),
+        ...optional(markKeyOf(queue, lease), (mark) => put(mark, markValue(lease))),
       ]),
       ...owns,
-      ...queues.flatMap(({markKey}) => optional(markKey, (mark) => range(read(mark)))),
+      ...queues.flatMap(readMarks),
     ],
     failure: onlyIfNobody
       ? [...owns, ...queues.map(({queuePrefix}) => range(oneOf(queuePrefix, 'Ascend')))]
       : [
           lineUp,
           ...owns,
-          range({...oneOf(first.queuePrefix, 'Descend'), limit: 2}),
-          ...optional(first.markKey, (mark) => range(read(mark))),
+          range(
+            isExclusive(first)
+              ? {...oneOf(first.queuePrefix, 'Descend'), limit: 2}
+              : allOf(first.queuePrefix),
+          ),
+          ...readMarks(first),
         ],
   }
+}
+
+/** The mark of an exclusive hold, and the keys of those of holds beside others. */
+function readMarks({markKey, besideMarks}: QueueKeys): IRequestOp[] {
+  return [
+    ...optional(markKey, (mark) => range(read(mark))),
+    ...optional(besideMarks, (prefix) => range({...allOf(prefix), keys_only: true})),
+  ]
 }
 
 /**
@@ -120,14 +142,16 @@ export function enqueueViews(
   const revision = BigInt(answer.header.revision)
   const owns = ranges.splice(0, queues.length).map((own) => ticketOf(own.kvs[0], lease))
   if (answer.succeeded) {
-    const view = ({markKey}: QueueKeys, own: Ticket | undefined): QueueView => ({
+    const view = (queue: QueueKeys, own: Ticket | undefined): QueueView => ({
       ...(own && {own}),
-      ...(markKey !== undefined && markOf(ranges.shift())),
+      ...(!isExclusive(queue) && {others: []}),
+      ...takeMarks(queue, ranges),
       revision,
     })
     return {views: queues.map((queue, index) => view(queue, owns[index]))}
   }
   const lineUp = answer.responses.find((response) => response.response_txn)?.response_txn
+  const [first] = queues
   const [own] = owns
   const isNew = lineUp?.succeeded === true
   const firstMissing = isNew ? 0 : owns.indexOf(undefined)
@@ -136,9 +160,30 @@ export function enqueueViews(
   if (!isNew && own !== undefined) return {repeated: owns.filter((one) => one !== undefined)}
   const others = ranges.flatMap(({kvs}) => kvs).map(aheadOf)
   if (onlyIfNobody) return {views: [{...(others[0] && {ahead: others[0]}), revision}]}
-  const [last, mark] = ranges
-  const ahead = last?.kvs.map(aheadOf).find(({key}) => key !== own?.key)
-  return {views: [{...(own && {own}), ...(ahead && {ahead}), ...markOf(mark), revision}]}
+  const tickets = ranges.shift()?.kvs ?? []
+  return {views: [{...viewOf(first, own, tickets), ...takeMarks(first, ranges), revision}]}
+}
+
+/** Our ticket, and those that matter to it of these, the nearest first if we are exclusive. */
+function viewOf(
+  queue: QueueKeys,
+  own: Ticket | undefined,
+  tickets: readonly IKeyValue[],
+): Omit<QueueView, 'revision'> {
+  const others = tickets.map(aheadOf).filter(({key}) => key !== own?.key)
+  if (!isExclusive(queue)) return {...(own && {own}), others}
+  return {...(own && {own}), ...(others[0] && {ahead: others[0]})}
+}
+
+/** What `readMarks` has read; takes it from the beginning of the answers. */
+function takeMarks(
+  {markKey, besideMarks}: QueueKeys,
+  ranges: IRangeResponse[],
+): Pick<QueueView, 'markRevision' | 'besideMarks'> {
+  return {
+    ...(markKey !== undefined && markOf(ranges.shift())),
+    ...(besideMarks !== undefined && besideMarksOf(ranges.shift())),
+  }
 }
 
 /** Reads the own ticket, the one just ahead of it, and the mark, in one linearizable view. */
@@ -146,21 +191,23 @@ export function lookRequest(ticket: Ticket, keys: QueueKeys): ITxnRequest {
   return {
     success: [
       range(read(ticket.key)),
-      range(oneOf(keys.queuePrefix, 'Descend', ticket.createRevision)),
-      ...optional(keys.markKey, (mark) => range(read(mark))),
+      range(
+        isExclusive(keys)
+          ? oneOf(keys.queuePrefix, 'Descend', ticket.createRevision)
+          : allOf(keys.queuePrefix),
+      ),
+      ...readMarks(keys),
     ],
   }
 }
 
 /** What the answer to `lookRequest` shows. A ticket that was deleted and put anew is not ours. */
-export function lookView(ticket: Ticket, answer: ITxnResponse): QueueView {
-  const [own, ahead, mark] = rangesOf(answer)
+export function lookView(ticket: Ticket, keys: QueueKeys, answer: ITxnResponse): QueueView {
+  const [own, tickets, ...marks] = rangesOf(answer)
   const seen = ticketOf(own?.kvs[0], ticket.lease)
-  const first = ahead?.kvs[0]
   return {
-    ...(seen?.createRevision === ticket.createRevision && {own: seen}),
-    ...(first && {ahead: aheadOf(first)}),
-    ...markOf(mark),
+    ...viewOf(keys, seen?.createRevision === ticket.createRevision ? seen : undefined, tickets?.kvs ?? []),
+    ...takeMarks(keys, marks),
     revision: BigInt(answer.header.revision),
   }
 }
@@ -198,10 +245,10 @@ export function dequeueRequest(holds: readonly Dequeue[]): ITxnRequest {
     request_txn: {compare: [hasValue(mark, markValue(lease))], success: [remove(mark)]},
   })
   return {
-    success: holds.map(({ticket, markKey}) => ({
+    success: holds.map(({ticket, markKey, settled = []}) => ({
       request_txn: {
         compare: [isThere(ticket)],
-        success: [remove(ticket.key), ...optional(markKey, remove)],
+        success: [remove(ticket.key), ...optional(markKey, remove), ...settled.map(remove)],
         failure: optional(markKey, (mark) => removeOwnMark(mark, ticket)),
       },
     })),
@@ -231,8 +278,7 @@ export function unmarkRequest(lease: LeaseId, markKeys: readonly string[]): ITxn
 /** Counts the tickets of a queue, as far as the member that is asked knows. */
 export function countRequest(queuePrefix: string): IRangeRequest {
   return {
-    key: bytes(queuePrefix),
-    range_end: prefixEnd(queuePrefix),
+    ...prefixRange(queuePrefix),
     count_only: true,
     serializable: true,
   }
@@ -257,8 +303,13 @@ function ticketOf(kv: IKeyValue | undefined, lease: LeaseId): Ticket | undefined
 }
 
 function aheadOf(kv: IKeyValue): TicketAhead {
-  const holder = decodeHolder(kv.value.toString('utf8'))
-  return {key: kv.key.toString('utf8'), createRevision: BigInt(kv.create_revision), ...(holder && {holder})}
+  const text = decodeTicket(kv.value.toString('utf8'))
+  return {key: kv.key.toString('utf8'), createRevision: BigInt(kv.create_revision), ...text}
+}
+
+function besideMarksOf(marks: IRangeResponse | undefined): {besideMarks?: BesideMark[]} {
+  const keys = (marks?.kvs ?? []).map(({key}) => key.toString('utf8'))
+  return keys.length === 0 ? {} : {besideMarks: keys.map(besideMark)}
 }
 
 function markOf(mark: IRangeResponse | undefined): {markRevision?: Revision} {

@@ -39,6 +39,7 @@ describe('the keys of a lock', () => {
       name: 'nightly',
       queuePrefix: 'leash/lock/nightly/',
       markKey: 'leash/held/lock/nightly',
+      besideMarks: 'leash/held/beside/nightly/',
     })
   })
 

@@ -11,28 +11,28 @@ test.each<{what: string; view: Omit<QueueView, 'revision'>; is: object}>([
   {
     what: 'the own ticket alone, without a mark: admitted',
     view: {own},
-    is: {is: 'admitted', ticket: own, predecessorVanished: false},
+    is: {is: 'admitted', ticket: own, predecessorVanished: false, vanished: []},
   },
   {
     what: 'the own ticket alone, with the mark that was put with it: admitted',
     view: {own, markRevision: 40n},
-    is: {is: 'admitted', ticket: own, predecessorVanished: false},
+    is: {is: 'admitted', ticket: own, predecessorVanished: false, vanished: []},
   },
   {
     what: 'the own ticket alone, and an older mark: admitted, but the last holder vanished',
     view: {own, markRevision: 39n},
-    is: {is: 'admitted', ticket: own, predecessorVanished: true},
+    is: {is: 'admitted', ticket: own, predecessorVanished: true, vanished: []},
   },
   {
     what: 'the own ticket alone, and a younger mark, which a holder put while we waited: admitted, but it vanished',
     view: {own, markRevision: 41n},
-    is: {is: 'admitted', ticket: own, predecessorVanished: true},
+    is: {is: 'admitted', ticket: own, predecessorVanished: true, vanished: []},
   },
-  {what: 'somebody ahead: behind', view: {own, ahead}, is: {is: 'behind', ticket: own, ahead}},
+  {what: 'somebody ahead: behind', view: {own, ahead}, is: {is: 'behind', ticket: own, ahead, wakes: 'this'}},
   {
     what: 'somebody ahead who holds, and its mark: behind',
     view: {own, ahead, markRevision: 30n},
-    is: {is: 'behind', ticket: own, ahead},
+    is: {is: 'behind', ticket: own, ahead, wakes: 'this'},
   },
   {what: 'somebody, and no own ticket: contended', view: {ahead}, is: {is: 'contended', ahead}},
   {

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import {expect, test} from 'vitest'
 import {leaseIdFrom} from '../../../src/lib/core/identifiers.ts'
-import {decodeHolder, encodeHolder, markValue} from '../../../src/lib/core/ticket.ts'
+import type {Mode} from '../../../src/lib/core/mode.ts'
+import {decodeTicket, encodeHolder, markValue} from '../../../src/lib/core/ticket.ts'
 
 const holder = {host: 'build-3', user: 'ci', pid: 4711, since: '2030-01-01T00:00:00.000Z'}
 
@@ -10,9 +11,32 @@ test('a holder is read as it was written', () => {
   fc.assert(
     fc.property(text, text, fc.nat(), text, (host, user, pid, since) => {
       const written = {host, user, pid, since}
-      expect(decodeHolder(encodeHolder(written))).toEqual(written)
+      expect(decodeTicket(encodeHolder(written))).toEqual({holder: written})
     }),
   )
+})
+
+test.each<Mode>([{kind: 'shared'}, {kind: 'slots', slots: 3}])(
+  'a mode is read as it was written: %j',
+  (mode) => {
+    expect(decodeTicket(encodeHolder(holder, mode))).toEqual({holder, mode})
+  },
+)
+
+test('an exclusive ticket says nothing of it', () => {
+  expect(encodeHolder(holder, {kind: 'exclusive'})).toBe(encodeHolder(holder))
+})
+
+test.each([
+  {mode: 'semi-shared'},
+  {mode: 'slots'},
+  {mode: 'slots', slots: 0},
+  {mode: 'slots', slots: 1.5},
+  {mode: 'slots', slots: '3'},
+  {mode: ['shared']},
+  {slots: 3},
+])('a mode that nobody writes is exclusive: %j', (wrong) => {
+  expect(decodeTicket(JSON.stringify({...holder, ...wrong}))).toEqual({holder})
 })
 
 test.each([
@@ -29,19 +53,19 @@ test.each([
   [JSON.stringify({...holder, since: 5}), 'a time that is no text'],
   [JSON.stringify({...holder, host: undefined}), 'a missing host'],
 ])('%j (%s) is no holder', (value) => {
-  expect(decodeHolder(value)).toBeUndefined()
+  expect(decodeTicket(value)).toBeUndefined()
 })
 
 test('whatever stands in a ticket, reading it neither throws nor lets other fields in', () => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.json()), (value) => {
-      const read = decodeHolder(value)
-      if (read !== undefined) expect(Object.keys(read)).toEqual(['host', 'user', 'pid', 'since'])
+      const read = decodeTicket(value)
+      if (read !== undefined) expect(Object.keys(read.holder)).toEqual(['host', 'user', 'pid', 'since'])
     }),
   )
-  expect(decodeHolder(JSON.stringify({...holder, argv: ['--password', 'x'], __proto__: {a: 1}}))).toEqual(
+  expect(decodeTicket(JSON.stringify({...holder, argv: ['--password', 'x'], __proto__: {a: 1}}))).toEqual({
     holder,
-  )
+  })
 })
 
 test('the mark says whose hold it stands for', () => {
