@@ -16,6 +16,8 @@ import {settingVariables} from './ownPrograms.ts'
 /** The flags of `acquire` that say what to take, and for whom. */
 export type AcquireFlags = SettingsFlags & {
   'raw-key': boolean
+  shared: boolean
+  slots?: number | undefined
   'no-wait': boolean
   wait?: string | undefined
   keep?: string | undefined

@@ -3,6 +3,9 @@ import {tiers} from './lib/child/containment.ts'
 import {containmentWishes} from './lib/child/chooseContainment.ts'
 import {leftoverPolicies} from './lib/child/supervision.ts'
 
+/** Each ticket is read by all who wait. */
+const mostSlots = 10_000
+
 /** Flags of every command that speaks to etcd. Each is also a variable in the environment and in leash.env. */
 export const settingsFlags = {
   endpoints: Flags.string({
@@ -78,7 +81,23 @@ export const signalFlag = {
   }),
 }
 
-/** A flag of every command that takes locks. */
+/** Flags of every command that takes locks. */
+export const modeFlags = {
+  shared: Flags.boolean({
+    summary: 'beside others that are --shared, too',
+    exclusive: ['slots'],
+    helpGroup: 'LOCK',
+  }),
+  slots: Flags.integer({
+    summary: 'beside others, N in all',
+    helpValue: 'N',
+    min: 1,
+    max: mostSlots,
+    helpGroup: 'LOCK',
+  }),
+}
+
+/** A flag of every command that takes locks, or looks at them. */
 export const keyFlag = {
   'raw-key': Flags.boolean({
     summary: "NAME is the key of another program's lock",

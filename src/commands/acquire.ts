@@ -1,6 +1,14 @@
 import {Flags} from '@oclif/core'
 import {acquireRequest, handleSettings, requireName} from '../acquireRequest.ts'
-import {keyFlag, settingsFlags, signalFlag, speechFlags, timingFlags, waitingFlags} from '../flags.ts'
+import {
+  keyFlag,
+  modeFlags,
+  settingsFlags,
+  signalFlag,
+  speechFlags,
+  timingFlags,
+  waitingFlags,
+} from '../flags.ts'
 import {HandleOutput} from '../handleOutput.ts'
 import {LeashCommand} from '../LeashCommand.ts'
 import {takeInheritance} from '../lib/child/inheritance.ts'
@@ -27,6 +35,7 @@ export default class Acquire extends LeashCommand {
       helpValue: 'PID',
       helpGroup: 'LOCK',
     }),
+    ...modeFlags,
     ...keyFlag,
     ...waitingFlags,
     ...timingFlags,

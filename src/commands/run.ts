@@ -1,5 +1,13 @@
 import {Flags} from '@oclif/core'
-import {childFlags, keyFlag, settingsFlags, speechFlags, timingFlags, waitingFlags} from '../flags.ts'
+import {
+  childFlags,
+  keyFlag,
+  modeFlags,
+  settingsFlags,
+  speechFlags,
+  timingFlags,
+  waitingFlags,
+} from '../flags.ts'
 import {LeashCommand} from '../LeashCommand.ts'
 import {runStatus} from '../lib/child/exitStatus.ts'
 import {probeContainment} from '../lib/child/chooseContainment.ts'
@@ -35,6 +43,7 @@ export default class Run extends LeashCommand {
       multiple: true,
       multipleNonGreedy: true,
     }),
+    ...modeFlags,
     ...keyFlag,
     ...waitingFlags,
     ...timingFlags,

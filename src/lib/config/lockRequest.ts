@@ -2,6 +2,7 @@ import {userInfo, hostname} from 'node:os'
 import {LeashError} from '../core/errors.ts'
 import type {LockRequest} from '../core/lock.ts'
 import {type LockKeys, inOrder, lockKeys, rawLockKeys} from '../core/lockName.ts'
+import type {Mode} from '../core/mode.ts'
 import {timeline, ttlToAskSeconds} from '../core/timeline.ts'
 import {parseDuration} from './duration.ts'
 import {describeOrigin} from './origin.ts'
@@ -11,6 +12,8 @@ import type {Settings} from './settings.ts'
 export interface LockFlags {
   'with-lock': readonly string[]
   'raw-key': boolean
+  shared: boolean
+  slots?: number | undefined
   'no-wait': boolean
   wait?: string | undefined
 }
@@ -22,8 +25,11 @@ export interface LockFlags {
  *   if what does not fit was set in the environment or a file
  */
 export function lockRequest(flags: LockFlags, {connection, timing}: Settings): LockRequest {
-  const keysOf = (name: string): LockKeys =>
-    flags['raw-key'] ? rawLockKeys(name) : lockKeys(connection.prefix.value, name)
+  const mode = modeOf(flags)
+  const keysOf = (name: string): LockKeys => ({
+    ...(flags['raw-key'] ? rawLockKeys(name) : lockKeys(connection.prefix.value, name)),
+    ...(mode && {mode}),
+  })
   const [first = '', ...others] = flags['with-lock']
   const terms = {lockDelayMs: timing.lockDelayMs.value, graceMs: timing.graceMs.value}
   const request: LockRequest = {
@@ -40,6 +46,12 @@ export function lockRequest(flags: LockFlags, {connection, timing}: Settings): L
     throw misfit(error, timing)
   }
   return request
+}
+
+/** Undefined: exclusive. */
+function modeOf({shared, slots}: LockFlags): Mode | undefined {
+  if (shared) return {kind: 'shared'}
+  return slots === undefined ? undefined : {kind: 'slots', slots}
 }
 
 /** Whose mistake a timeline is that does not fit, and where its numbers come from, if that is not the command line. */

@@ -25,6 +25,8 @@ interface HeldLockParts {
   session: LiveSession
   /** One or several, on one lease. */
   places: readonly [Place, ...Place[]]
+  /** When nobody was ahead any more; absent where that is long ago. */
+  admittedAtMs?: number
   /** The tickets' value for a hold that begins now. */
   ticketValue: () => string
   tell: (news: HoldNews) => void
@@ -57,11 +59,9 @@ const revokeLimitMs = 1000
 export class HeldLock {
   readonly #parts: HeldLockParts
   readonly #watching = new AbortController()
-  readonly #heldSinceMs: number
 
   constructor(parts: HeldLockParts) {
     this.#parts = parts
-    this.#heldSinceMs = parts.clock.elapsedMs()
   }
 
   /** For messages: the names, in the order in which the locks were taken. */
@@ -214,9 +214,9 @@ export class HeldLock {
   }
 
   #ending(): Ending {
-    const {clock, places} = this.#parts
-    // Who comes next would let their trees die once more.
-    const areSettled = clock.elapsedMs() - this.#heldSinceMs >= settlingMs
+    const {clock, places, admittedAtMs = -Infinity} = this.#parts
+    // If they are not, who comes next lets their trees die once more.
+    const areSettled = clock.elapsedMs() - admittedAtMs >= settlingMs
     const [first, ...others] = places.map(({ticket, keys, vanished = []}): Dequeue => {
       const markKey = markKeyOf(keys, ticket.lease)
       const settled = areSettled && vanished.length > 0 ? {settled: vanished} : {}

@@ -160,13 +160,15 @@ async function holdTickets(
     const turn = AbortSignal.any([signal, session.lost])
     const lineUp = (queues: LockRequest['locks'], limited: AbortSignal): Promise<readonly QueueView[]> =>
       ports.store.enqueue(enqueueOf(queues, lease, request, ports.clock), limited)
+    let admittedAtMs = -Infinity
     const places = await withLimit(ports.clock, patience, turn, async (limited) => {
       const all = await awaitTurns(request, views, lineUp, session, ports, limited)
+      admittedAtMs = ports.clock.elapsedMs()
       await prepareStart(all, ports, session, limited)
       return all.places
     })
     const ticketValue = (): string => describeUs(request, ports.clock)
-    return {is: 'held', lock: new HeldLock({...ports, session, places, ticketValue})}
+    return {is: 'held', lock: new HeldLock({...ports, session, places, admittedAtMs, ticketValue})}
   } catch (error) {
     session.close()
     if (error instanceof Contended) return contended(error.ahead, request.locks)

@@ -1,9 +1,10 @@
 import type {ProcessIdentity} from '../child/processIdentity.ts'
 import {type LeaseId, type Revision, leaseHex} from '../core/identifiers.ts'
 import type {LockKeys} from '../core/lockName.ts'
+import type {Mode} from '../core/mode.ts'
 
-/** A lock that a handle stands for: its keys, and our ticket in its queue. */
-export interface HandleLock extends LockKeys {
+/** A lock that a handle stands for: its keys, the mark that is our own, and our ticket in its queue. */
+export interface HandleLock extends Omit<LockKeys, 'besideMarks'> {
   /** The key of our ticket. */
   key: string
   createRevision: Revision
@@ -100,13 +101,22 @@ function handleOf(fields: Fields): Handle {
 
 function lockOf(fields: Fields): HandleLock {
   const markKey = fields.optional('markKey', (name) => fields.text(name))
+  const mode = fields.optional('mode', (name) => modeOf(fields.object(name)))
   return {
     name: fields.text('name'),
     queuePrefix: fields.text('queuePrefix'),
     ...(markKey !== undefined && {markKey}),
+    ...(mode !== undefined && {mode}),
     key: fields.text('key'),
     createRevision: fields.int64('createRevision', 'decimal'),
   }
+}
+
+function modeOf(fields: Fields): Mode {
+  const kind = fields.text('kind')
+  if (kind === 'shared') return {kind}
+  if (kind !== 'slots') throw fields.wrong('kind')
+  return {kind, slots: fields.number('slots', 'count')}
 }
 
 function keeperOf(fields: Fields): Keeper {

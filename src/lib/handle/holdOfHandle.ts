@@ -1,5 +1,6 @@
 import type {Clock} from '../core/clock.ts'
 import type {Ending, HeldLock, Place} from '../core/heldLock.ts'
+import {markKeyOf} from '../core/ports.ts'
 import type {LeftHold} from '../core/takeOver.ts'
 import {type Timeline, timeline} from '../core/timeline.ts'
 import type {Handle, HandleLock} from './handle.ts'
@@ -17,11 +18,18 @@ export function handleOf(
   const {places, lease, sentAtMs} = lock
   const {ttlMs, lockDelayMs, graceMs} = lock.timeline
   const [first, ...others] = places
-  const describe = ({keys, ticket: {key, createRevision}}: Place): HandleLock => ({
-    ...keys,
-    key,
-    createRevision,
-  })
+  const describe = ({keys, ticket: {key, createRevision}}: Place): HandleLock => {
+    const markKey = markKeyOf(keys, lease)
+    const {name, queuePrefix, mode} = keys
+    return {
+      name,
+      queuePrefix,
+      ...(markKey !== undefined && {markKey}),
+      ...(mode && {mode}),
+      key,
+      createRevision,
+    }
+  }
   return {
     locks: [describe(first), ...others.map(describe)],
     lease,
@@ -37,8 +45,9 @@ export function handleOf(
 /** The hold that a handle of this boot stands for. */
 export function holdOf({locks: [first, ...others], lease, ...handle}: Handle, clock: Clock): LeftHold {
   const {ttlMs, lockDelayMs, graceMs, sentAtBootMs} = handle
-  const place = ({key, createRevision, ...keys}: HandleLock): Omit<Place, 'marked'> => ({
-    keys,
+  // Who holds looks at nothing but its own ticket, and the handle names its own mark.
+  const place = ({key, createRevision, name, queuePrefix, markKey}: HandleLock): Omit<Place, 'marked'> => ({
+    keys: {name, queuePrefix, ...(markKey !== undefined && {markKey})},
     ticket: {key, lease, createRevision},
   })
   return {

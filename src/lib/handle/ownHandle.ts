@@ -1,6 +1,7 @@
 import type {ProcessIdentity} from '../child/processIdentity.ts'
 import {LeashError} from '../core/errors.ts'
 import type {LockPorts} from '../core/lock.ts'
+import {type Mode, exclusive} from '../core/mode.ts'
 import type {HandleRequest} from './acquireHandle.ts'
 import {bootTime} from './bootTime.ts'
 import {checkHandle} from './checkHandle.ts'
@@ -26,7 +27,10 @@ export async function findOwnHandle(
   const check = await checkHandle(handle, path, 0, {store, clock, bootTime, connectTimeoutMs})
   if (!check.held) return undefined
   const isSame =
-    common.length === locks.length && locks.length === held.size && isKeptFor(handle, keeper?.kept)
+    common.length === locks.length &&
+    locks.length === held.size &&
+    isInMode(handle, locks[0].mode) &&
+    isKeptFor(handle, keeper?.kept)
   return {is: isSame ? 'same' : 'overlapping', handle}
 }
 
@@ -38,6 +42,12 @@ function readIfUsable(path: string): Handle | undefined {
     if (error instanceof LeashError) return undefined
     throw error
   }
+}
+
+/** All are held in one mode. */
+function isInMode({locks: [{mode: held = exclusive}]}: Handle, wanted: Mode = exclusive): boolean {
+  if (held.kind === 'slots' && wanted.kind === 'slots') return held.slots === wanted.slots
+  return held.kind === wanted.kind
 }
 
 function isKeptFor({keeper}: Handle, kept: ProcessIdentity | undefined): boolean {

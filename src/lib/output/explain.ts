@@ -1,4 +1,5 @@
 import type {LockRequest} from '../core/lock.ts'
+import {type Mode, exclusive} from '../core/mode.ts'
 import type {Timeline} from '../core/timeline.ts'
 import {printable} from './escape.ts'
 
@@ -43,10 +44,10 @@ export function explain({request: {locks}, timeline, command, containment, setti
   rows.sort(([oneMs], [otherMs]) => oneMs - otherMs)
   const width = Math.max(...rows.map(([atMs]) => seconds(atMs).length))
   return [
-    ...locks.flatMap(({name, queuePrefix, markKey}) => [
-      `lock      ${name}`,
+    ...locks.flatMap(({name, queuePrefix, markKey, besideMarks, mode}) => [
+      `lock      ${name}${describeMode(mode)}`,
       `queue     ${queuePrefix}`,
-      `mark      ${markKey ?? 'none, for a raw key'}`,
+      `mark      ${(mode ? besideMarks : markKey) ?? 'none, for a raw key'}`,
     ]),
     `command   ${command.map((word) => JSON.stringify(word)).join(' ')}`,
     `lease     ${seconds(timeline.ttlMs)}, if etcd grants what is asked for`,
@@ -57,6 +58,11 @@ export function explain({request: {locks}, timeline, command, containment, setti
   ]
     .map((line) => printable(line, longestLine))
     .join('\n')
+}
+
+function describeMode(mode: Mode = exclusive): string {
+  if (mode.kind === 'slots') return `, one of ${mode.slots} slots`
+  return mode.kind === 'shared' ? ', shared' : ''
 }
 
 function seconds(ms: number): string {

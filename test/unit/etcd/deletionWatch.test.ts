@@ -35,7 +35,7 @@ const event = (type: 'Put' | 'Delete', revision: number): object => ({
 })
 
 function open(cluster: Cluster, signal = new AbortController().signal): Watched<'deleted' | 'unknown'> {
-  return watch(deletionWatch({key: 'q/a'}, 40n, cluster, signal))
+  return watch(deletionWatch({key: Buffer.from('q/a')}, 40n, cluster, signal))
 }
 
 test('watches from the revision given, and resolves at a deletion above it', async () => {
