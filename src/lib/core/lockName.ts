@@ -2,7 +2,10 @@ import {LeashError} from './errors.ts'
 import {type LeaseId, leaseHex} from './identifiers.ts'
 import type {QueueKeys} from './ports.ts'
 
-/** Where one lock lives in etcd's key space. It has no mark if it is a raw key, beside which nothing of ours may stand. */
+/**
+ * Where one lock or election lives in etcd's key space. It has no mark if it is a raw key, beside which nothing of ours may
+ * stand.
+ */
 export interface LockKeys extends QueueKeys {
   /** The name as the user gave it, for messages. */
   name: string
@@ -22,19 +25,24 @@ const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/u
  * @throws LeashError `usage` if the name is empty, over-long, not UTF-8 or holds control characters
  */
 export function lockKeys(prefix: string, name: string): LockKeys {
-  checkText(name, 'lock name', longestNameBytes)
-  const segment = segmentOf(name)
-  return {
-    name,
-    queuePrefix: `${prefix}lock/${segment}/`,
-    markKey: `${prefix}held/lock/${segment}`,
-    besideMarks: `${prefix}held/beside/${segment}/`,
-  }
+  const keys = namedKeys(prefix, 'lock', name)
+  return {...keys, besideMarks: `${prefix}held/beside/${segmentOf(name)}/`}
 }
 
 /**
- * The keys of a lock that other programs hold under a path of their own, as Go's `concurrency.NewMutex(session, key)`
- * and `etcdctl lock key` would use it.
+ * The keys of the election with this name, apart from those of the lock with the same name.
+ *
+ * @param prefix as `lockKeys`
+ * @throws LeashError `usage` as `lockKeys`
+ */
+export function electionKeys(prefix: string, name: string): LockKeys {
+  return namedKeys(prefix, 'election', name)
+}
+
+/**
+ * The keys of a lock or an election that other programs have under a path of their own, as Go's
+ * `concurrency.NewMutex(session, key)` and `NewElection(session, key)`, `etcdctl lock key` and `elect key` would use it:
+ * one layout for both.
  *
  * @throws LeashError `usage` as `lockKeys`
  */
@@ -78,6 +86,12 @@ export function inOrder(keys: readonly [LockKeys, ...LockKeys[]]): [LockKeys, ..
     before = next
   }
   return [first, ...others]
+}
+
+function namedKeys(prefix: string, kind: 'lock' | 'election', name: string): LockKeys {
+  checkText(name, `${kind} name`, longestNameBytes)
+  const segment = segmentOf(name)
+  return {name, queuePrefix: `${prefix}${kind}/${segment}/`, markKey: `${prefix}held/${kind}/${segment}`}
 }
 
 /** `db` and `db/backup` cannot meet. */

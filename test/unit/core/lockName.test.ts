@@ -4,6 +4,7 @@ import {LeashError} from '../../../src/lib/core/errors.ts'
 import type {LeaseId} from '../../../src/lib/core/identifiers.ts'
 import {
   type LockKeys,
+  electionKeys,
   inOrder,
   lockKeys,
   mostLocks,
@@ -81,6 +82,15 @@ describe('the keys of a lock', () => {
   test('of a raw key are what Go makes of it, without a mark', () => {
     expect(rawLockKeys('services/api')).toEqual({name: 'services/api', queuePrefix: 'services/api/'})
   })
+})
+
+test('the keys of an election are laid out as those of a lock, and those of its namesake apart', () => {
+  expect(electionKeys('leash/', 'a/b%')).toEqual({
+    name: 'a/b%',
+    queuePrefix: 'leash/election/a%2Fb%25/',
+    markKey: 'leash/held/election/a%2Fb%25',
+  })
+  expect(refusal(() => electionKeys('leash/', '')).message).toBe('the election name is empty')
 })
 
 describe('a name', () => {
