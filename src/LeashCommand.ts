@@ -16,7 +16,7 @@ export abstract class LeashCommand extends Command {
   #subject = ''
 
   /** Which of the arguments are options of ours, and which are operands. */
-  static separate(argv: readonly string[]): {options: string[]; operands: string[]} {
+  static separate(argv: readonly string[]): {options: string[]; operands: string[]; behind?: string[]} {
     const flags = {...this.baseFlags, ...this.flags}
     if (!this.runsCommand) return separateOptions(argv, flags)
     const length = optionsLength(argv, flags)
@@ -24,17 +24,17 @@ export abstract class LeashCommand extends Command {
   }
 
   /**
-   * Parses the options, and returns the operands as they are.
+   * Parses the options, and returns the operands as they are; `behind`: those after a `--`, if there is one.
    *
    * @throws LeashError `usage`
    */
   protected async parseArguments<C extends typeof LeashCommand>(
     command: C,
-  ): Promise<{flags: Interfaces.InferredFlags<C['flags']>; operands: string[]}> {
-    const {options, operands} = command.separate(this.argv)
+  ): Promise<{flags: Interfaces.InferredFlags<C['flags']>; operands: string[]; behind?: string[]}> {
+    const {options, ...rest} = command.separate(this.argv)
     try {
       const {flags} = await this.parse(command, options)
-      return {flags: flags as Interfaces.InferredFlags<C['flags']>, operands}
+      return {flags: flags as Interfaces.InferredFlags<C['flags']>, ...rest}
     } catch (error) {
       throw usageError(error, this.id)
     }

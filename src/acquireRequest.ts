@@ -1,5 +1,5 @@
 import {type ProcessIdentity, identifyKept} from './lib/child/processIdentity.ts'
-import {lockRequest} from './lib/config/lockRequest.ts'
+import {type LockFlags, lockRequest} from './lib/config/lockRequest.ts'
 import {type Settings, type SettingsFlags, loadSettings} from './lib/config/settings.ts'
 import {parseSignal} from './lib/config/signal.ts'
 import {systemWorld} from './lib/config/world.ts'
@@ -13,17 +13,15 @@ import {sweepHandles} from './lib/handle/sweepHandles.ts'
 import {takeKeeper} from './earlyKeeper.ts'
 import {settingVariables} from './ownPrograms.ts'
 
-/** The flags of `acquire` that say what to take, and for whom. */
-export type AcquireFlags = SettingsFlags & {
-  'raw-key': boolean
-  shared: boolean
-  slots?: number | undefined
-  'no-wait': boolean
-  wait?: string | undefined
+/** The flags that say for whom to take a lock, and for how long. */
+export type HandleFlags = SettingsFlags & {
   keep?: string | undefined
   signal?: string | undefined
   'conflict-exit-code'?: number | undefined
 }
+
+/** The flags of `acquire`. */
+export type AcquireFlags = HandleFlags & Omit<LockFlags, 'with-lock'>
 
 /**
  * Said before anything that a configuration could be blamed for.
@@ -47,6 +45,20 @@ export function acquireRequest(
   settings: Settings,
   env: Readonly<Record<string, string>>,
 ): HandleRequest {
+  return handleRequest(lockRequest({...flags, 'with-lock': names}, settings), flags, settings, env)
+}
+
+/**
+ * The same when it is known what to take.
+ *
+ * @throws as `acquireRequest`
+ */
+export function handleRequest(
+  lock: LockRequest,
+  flags: HandleFlags,
+  settings: Settings,
+  env: Readonly<Record<string, string>>,
+): HandleRequest {
   // A shell goes by the status alone.
   if (flags['conflict-exit-code'] === 0) {
     const message = '--conflict-exit-code 0 would let a script go on without the lock'
@@ -56,7 +68,6 @@ export function acquireRequest(
   const kept = flags.keep === undefined ? undefined : identifyKept(flags.keep)
   if (kept === undefined) refuseWithoutKeeper(flags)
   const {uid, home} = systemWorld()
-  const lock = lockRequest({...flags, 'with-lock': names}, settings)
   // Who looks for the holder finds a process that is there.
   const holder = {...lock.holder, pid: kept?.pid ?? process.ppid}
   const directory = prepareHandleDirectory({uid, home})
@@ -95,7 +106,7 @@ const keptTtlMs = 60_000
  *
  * @throws LeashError as `loadSettings`
  */
-export function handleSettings(flags: AcquireFlags): Settings {
+export function handleSettings(flags: HandleFlags): Settings {
   if (flags.keep === undefined) return loadSettings({...flags, grace: flags.grace ?? '0'})
   const settings = loadSettings(flags)
   const {timing} = settings
@@ -103,7 +114,7 @@ export function handleSettings(flags: AcquireFlags): Settings {
   return {...settings, timing: {...timing, ttlMs: {...timing.ttlMs, value: keptTtlMs}}}
 }
 
-function refuseWithoutKeeper({ttl, grace, signal}: AcquireFlags): void {
+function refuseWithoutKeeper({ttl, grace, signal}: HandleFlags): void {
   if (ttl === undefined) {
     const wayOut = 'choose one with --ttl, or have it renewed with --keep $$'
     throw new LeashError('usage', 'a lock that nobody renews needs a life that somebody has chosen', wayOut)

@@ -31,18 +31,21 @@ function leadingOptions(
 
 /**
  * The options, wherever they stand, and the operands between and behind them; after a `--` there are operands only. For commands
- * whose operands are names, which may be followed by options as with most tools.
+ * whose operands are names, which may be followed by options as with most tools. `behind`: those after the `--`, if there is one.
  */
 export function separateOptions(
   argv: readonly string[],
   flags: Readonly<Record<string, OptionShape>>,
-): {options: string[]; operands: string[]} {
+): {options: string[]; operands: string[]; behind?: string[]} {
   const options: string[] = []
   const operands: string[] = []
   for (let rest = argv; rest.length > 0;) {
     const {length, hasEnd} = leadingOptions(rest, flags)
     options.push(...rest.slice(0, hasEnd ? length - 1 : length))
-    if (hasEnd) return {options, operands: [...operands, ...rest.slice(length)]}
+    if (hasEnd) {
+      const behind = rest.slice(length)
+      return {options, operands: [...operands, ...behind], behind}
+    }
     operands.push(...rest.slice(length, length + 1))
     rest = rest.slice(length + 1)
   }

@@ -105,6 +105,36 @@ export const keyFlag = {
   }),
 }
 
+/** A flag of every command that leaves something to be renewed. */
+export const keepFlag = {
+  keep: Flags.string({
+    summary: 'renew until this process ends, mostly $$',
+    helpValue: 'PID',
+    helpGroup: 'LOCK',
+  }),
+}
+
+/** Flags of every command that leaves a handle. */
+export const handleOutputFlags = {
+  export: Flags.boolean({summary: 'print assignments for eval', exclusive: ['json'], helpGroup: 'OUTPUT'}),
+  json: Flags.boolean({summary: 'print what is known as JSON', helpGroup: 'OUTPUT'}),
+}
+
+/** Flags of every command that says something to the observers of an election. */
+export const proposalFlags = {
+  value: Flags.string({
+    summary: 'what observers see of us [the host name]',
+    helpValue: 'TEXT',
+    exclusive: ['value-file'],
+    helpGroup: 'ELECTION',
+  }),
+  'value-file': Flags.string({
+    summary: 'the same from a file, any bytes',
+    helpValue: 'PATH',
+    helpGroup: 'ELECTION',
+  }),
+}
+
 /** A flag of every command that goes by a handle. */
 export const handleFlag = {
   handle: Flags.string({summary: 'what acquire printed [$LEASH_HANDLE]', helpValue: 'PATH'}),

@@ -50,7 +50,7 @@ export class HandleOutput {
     }
   }
 
-  #text({locks, lease, ...handle}: Handle, path: string): string {
+  #text({locks, lease, election, ...handle}: Handle, path: string): string {
     const [first, ...others] = locks.map(({name, key, createRevision}) =>
       describeLock(name, {key, lease, createRevision}),
     )
@@ -59,7 +59,10 @@ export class HandleOutput {
       case 'path':
         return `${path}\n`
       case 'export': {
-        const variables = Object.entries({LEASH_HANDLE: path, ...lockVariables([first, ...others], lease)})
+        const variables = Object.entries({
+          LEASH_HANDLE: path,
+          ...lockVariables([first, ...others], lease, election ? 'election' : 'lock'),
+        })
         const set = variables.filter((entry): entry is [string, string] => entry[1] !== undefined)
         const unset = variables.flatMap(([name, value]) => (value === undefined ? [name] : []))
         return assignments(Object.fromEntries(set), unset)

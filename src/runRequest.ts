@@ -7,14 +7,14 @@ import {requirePassable} from './lib/child/passableArguments.ts'
 import type {RunRequest} from './lib/child/runUnderLock.ts'
 import type {LeftoverPolicy} from './lib/child/supervision.ts'
 import {withoutPasswords} from './lib/config/credentials.ts'
-import {type LockFlags, lockRequest} from './lib/config/lockRequest.ts'
 import type {Settings} from './lib/config/settings.ts'
 import {parseSignal} from './lib/config/signal.ts'
 import {LeashError} from './lib/core/errors.ts'
+import type {LockRequest} from './lib/core/lock.ts'
 import {guardScript, leashProgram, plainEnvironment, settingVariables} from './ownPrograms.ts'
 
-/** The flags of `run` that say what to run under which lock. */
-export type RunFlags = LockFlags & {
+/** The flags that say how to run a command. */
+export interface RunFlags {
   signal?: string | undefined
   leftovers?: LeftoverPolicy | undefined
   foreground?: boolean | undefined
@@ -25,25 +25,23 @@ export type RunFlags = LockFlags & {
 const stdin = 0
 
 /**
- * What to run, from flags, operands and settings, with every check that needs no etcd.
+ * What to run under a lock, from flags, operands and settings, with every check that needs no etcd.
  *
+ * @param usage how a command is given, for the message if there is none
  * @throws LeashError `usage`; `notFound` or `notExecutable` for the command
  */
 export function runRequest(
+  lock: LockRequest,
   flags: RunFlags,
   operands: readonly string[],
   settings: Settings,
   inheritance: Inheritance,
+  usage: string,
 ): RunRequest {
-  const lock = lockRequest(flags, settings)
   const stopSignal = parseSignal(flags.signal ?? 'TERM')
   const [file, ...args] = operands
   if (file === undefined) {
-    throw new LeashError(
-      'usage',
-      'there is no command to run',
-      'put it after the options: leash run -l NAME -- COMMAND',
-    )
+    throw new LeashError('usage', 'there is no command to run', `put it after the options: ${usage}`)
   }
   requirePassable(operands)
   findCommand(file, process.env['PATH'])

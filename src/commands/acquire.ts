@@ -1,6 +1,7 @@
-import {Flags} from '@oclif/core'
 import {acquireRequest, handleSettings, requireName} from '../acquireRequest.ts'
 import {
+  handleOutputFlags,
+  keepFlag,
   keyFlag,
   modeFlags,
   settingsFlags,
@@ -30,18 +31,13 @@ export default class Acquire extends LeashCommand {
     'LEASH_HANDLE=$(<%= config.bin %> acquire deploy --keep $$) || exit; export LEASH_HANDLE',
   ]
   static override flags = {
-    keep: Flags.string({
-      summary: 'renew until this process ends, mostly $$',
-      helpValue: 'PID',
-      helpGroup: 'LOCK',
-    }),
+    ...keepFlag,
     ...modeFlags,
     ...keyFlag,
     ...waitingFlags,
     ...timingFlags,
     ...signalFlag,
-    export: Flags.boolean({summary: 'print assignments for eval', exclusive: ['json'], helpGroup: 'OUTPUT'}),
-    json: Flags.boolean({summary: 'print what is known as JSON', helpGroup: 'OUTPUT'}),
+    ...handleOutputFlags,
     ...settingsFlags,
     ...speechFlags,
   }

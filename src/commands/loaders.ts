@@ -12,10 +12,17 @@ export const LOADERS: Readonly<
     startKeeper(argv)
     return import('./acquire.ts')
   },
+  campaign: async (argv) => {
+    const {startKeeper} = await import('../earlyKeeper.ts')
+    startKeeper(argv)
+    return import('./campaign.ts')
+  },
   check: () => import('./check.ts'),
   finish: () => import('./finish.ts'),
   keep: () => import('./keep.ts'),
+  proclaim: () => import('./proclaim.ts'),
   release: () => import('./release.ts'),
   renew: () => import('./renew.ts'),
+  resign: () => import('./resign.ts'),
   run: () => import('./run.ts'),
 }

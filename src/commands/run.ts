@@ -17,7 +17,7 @@ import {runReport} from '../lib/child/runReport.ts'
 import {runUnderLock} from '../lib/child/runUnderLock.ts'
 import {SignalInbox} from '../lib/child/signalInbox.ts'
 import {describeSettings} from '../lib/config/describeSettings.ts'
-import {wishedTimeline} from '../lib/config/lockRequest.ts'
+import {lockRequest, wishedTimeline} from '../lib/config/lockRequest.ts'
 import {runRequest} from '../runRequest.ts'
 import {loadSettings} from '../lib/config/settings.ts'
 import {explain} from '../lib/output/explain.ts'
@@ -60,7 +60,8 @@ export default class Run extends LeashCommand {
     this.speakWith(flags, flags['with-lock'].join(', '))
     if (!flags.explain) this.reportTo(flags['status-file'])
     const settings = loadSettings(flags)
-    const request = runRequest(flags, operands, settings, inheritance)
+    const wanted = lockRequest(flags, settings)
+    const request = runRequest(wanted, flags, operands, settings, inheritance, 'leash run -l NAME -- COMMAND')
     if (flags.explain) {
       const {lock, job} = request
       const plan = {request: lock, timeline: wishedTimeline(lock), command: job.argv}

@@ -26,7 +26,7 @@ if [ -r /proc/self/stat ]; then
   # or dies however it may. It is a child of a child, so that init buries it. The pipe is that of a here-document; if a
   # shell makes a file of it, the witness ends at once. "command" keeps the shell alive if one of these fails.
   # Only what runs a command has anybody to hand that on to.
-  [ "$leash_fd" ] && [ "$1" = run ] && eval "
+  [ "$leash_fd" ] && case $1 in run | campaign) ;; *) false ;; esac && eval "
     {
       command exec $leash_fd<<E && command exec $leash_fd<>/proc/self/fd/$leash_fd
 x

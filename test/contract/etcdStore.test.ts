@@ -11,6 +11,7 @@ const rpcOf: Record<Losable, string> = {
   grant: 'Lease/LeaseGrant',
   enqueue: 'KV/Txn',
   declareHold: 'KV/Txn',
+  proclaim: 'KV/Txn',
   dequeue: 'KV/Txn',
   revoke: 'Lease/LeaseRevoke',
 }

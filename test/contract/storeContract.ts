@@ -7,12 +7,13 @@ import type {QueueView} from '../../src/lib/core/queue.ts'
 import type {Ticket} from '../../src/lib/core/ticket.ts'
 import {besideContract} from './besideContract.ts'
 import {queueContract} from './queueContract.ts'
+import {electionContract} from './electionContract.ts'
 import {endContract} from './endContract.ts'
 import {renewalContract} from './renewalContract.ts'
 import {severalContract} from './severalContract.ts'
 
 /** A method whose answer can be lost on purpose. */
-export type Losable = 'grant' | 'enqueue' | 'declareHold' | 'dequeue' | 'revoke'
+export type Losable = 'grant' | 'enqueue' | 'declareHold' | 'proclaim' | 'dequeue' | 'revoke'
 
 /** A key as somebody beside the store sees it. */
 export interface SeenKey {
@@ -115,6 +116,7 @@ export function storeContract(name: string, makeHarness: () => Promise<Harness>)
     endContract(stage)
     severalContract(stage)
     besideContract(stage)
+    electionContract(stage)
   })
 }
 

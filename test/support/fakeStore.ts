@@ -23,6 +23,7 @@ export type FakeMethod =
   | 'peek'
   | 'renew'
   | 'declareHold'
+  | 'proclaim'
   | 'dequeue'
   | 'unmark'
   | 'revoke'
@@ -80,13 +81,17 @@ export class FakeStore implements LeaseStore {
     })
   }
 
-  enqueue({queues, lease, value, onlyIfNobody}: Enqueue, signal: AbortSignal): Promise<readonly QueueView[]> {
+  enqueue(
+    {queues, lease, value, beside, onlyIfNobody}: Enqueue,
+    signal: AbortSignal,
+  ): Promise<readonly QueueView[]> {
     const keyIn = ({queuePrefix}: QueueKeys): string => queuePrefix + leaseHex(lease)
     const ticket = (queue: QueueKeys): {key: string; value: string; lease: LeaseId} => ({
       key: keyIn(queue),
-      value,
+      value: textOf(value),
       lease,
     })
+    const more = beside === undefined ? [] : [{...beside, lease}]
     const mark = (queue: QueueKeys): {key: string; value: string}[] => {
       const key = markKeyOf(queue, lease)
       return key === undefined ? [] : [{key, value: markValue(lease)}]
@@ -100,8 +105,8 @@ export class FakeStore implements LeaseStore {
         throw new LeaseGone()
       if (!isRepeated && !(isBusy && onlyIfNobody)) {
         if (!this.etcd.hasLease(lease)) throw new LeaseGone()
-        if (isBusy) this.etcd.put(ticket(queues[0]))
-        else this.etcd.put(...queues.flatMap((queue) => [ticket(queue), ...mark(queue)]))
+        if (isBusy) this.etcd.put(ticket(queues[0]), ...more)
+        else this.etcd.put(...queues.flatMap((queue) => [ticket(queue), ...mark(queue)]), ...more)
       }
       const views = queues.flatMap((queue) => {
         const own = this.etcd.get(keyIn(queue))
@@ -153,16 +158,27 @@ export class FakeStore implements LeaseStore {
 
   declareHold(
     holds: readonly {ticket: Ticket; markKey: string}[],
-    value: string,
+    value: string | undefined,
     signal: AbortSignal,
   ): Promise<boolean> {
     return this.#request('declareHold', signal, () => {
       if (!holds.every(({ticket}) => this.#isThere(ticket))) return false
       const puts = holds.map(({ticket: {key, lease}, markKey}) => [
         {key: markKey, value: markValue(lease)},
-        {key, value, lease},
+        ...(value === undefined ? [] : [{key, value, lease}]),
       ])
       this.etcd.put(...puts.flat())
+      return true
+    })
+  }
+
+  proclaim(ticket: Ticket, value: Uint8Array, signal: AbortSignal): Promise<boolean> {
+    let tries = 0
+    return this.#request('proclaim', signal, () => {
+      if (!this.#isThere(ticket)) return false
+      const {key, lease} = ticket
+      const isRepeated = tries++ > 0 && this.etcd.get(key)?.value === textOf(value)
+      if (!isRepeated) this.etcd.put({key, value: textOf(value), lease})
       return true
     })
   }
@@ -302,6 +318,10 @@ export class FakeStore implements LeaseStore {
     const mark = markKey === undefined ? undefined : this.etcd.get(markKey)
     return mark ? {markRevision: mark.createRevision} : {}
   }
+}
+
+function textOf(value: string | Uint8Array): string {
+  return typeof value === 'string' ? value : new TextDecoder().decode(value)
 }
 
 function aheadOf(found: FakeKey | undefined): {ahead?: TicketAhead} {

@@ -107,7 +107,7 @@ export function notAcquired(
 async function runHolding(
   lock: HeldLock,
   preparing: Promise<GuardedJob>,
-  {job: {foreground}, ending}: RunRequest,
+  {lock: {proposal}, job: {foreground}, ending}: RunRequest,
   {clock, warn, service}: RunPorts,
   signals: SignalInbox,
   waitedMs: number,
@@ -132,17 +132,22 @@ async function runHolding(
     if (obstacle instanceof Error) throw obstacle
     return {outcome: 'lost', cause: obstacle, leftovers: false, possibleOverlap: false, ...hold()}
   }
-  const tree = await superviseChild(job, lockVariables(describeLocks(lock), lock.lease), ending, {
-    clock,
-    lock,
-    tell: (news) => warn(treeMessage(news)),
-    onStarted: (forward) => {
-      signals.forwardTo(foreground ? exceptTerminals(forward) : forward)
-      lock.childStarted()
-      service?.ready(lock.name)
-      lock.onConfirmed(() => service?.confirmed())
+  const tree = await superviseChild(
+    job,
+    lockVariables(describeLocks(lock), lock.lease, proposal ? 'election' : 'lock'),
+    ending,
+    {
+      clock,
+      lock,
+      tell: (news) => warn(treeMessage(news)),
+      onStarted: (forward) => {
+        signals.forwardTo(foreground ? exceptTerminals(forward) : forward)
+        lock.childStarted()
+        service?.ready(lock.name)
+        lock.onConfirmed(() => service?.confirmed())
+      },
     },
-  })
+  )
   const {child, cause, leftovers} = tree
   const ended = {leftovers, ...hold()}
   const {entitledUntilMs} = lock

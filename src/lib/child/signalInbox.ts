@@ -3,6 +3,9 @@ import {constants} from 'node:os'
 /** The signals that a user sends to leash and means for the job. */
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const
 
+/** By these a user, a terminal or a service manager ends what leash runs. */
+const ending: ReadonlySet<NodeJS.Signals> = new Set(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'])
+
 const {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS} = constants.signals
 /** A process that does nothing when the kernel sends it one of these only meets the same fault again. */
 const faults: readonly number[] = [SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS]
@@ -30,6 +33,7 @@ export class SignalInbox {
   readonly #signals: ReadonlySet<NodeJS.Signals>
   readonly #listener: (signal: NodeJS.Signals, number: number) => void
   #forward: ((signal: NodeJS.Signals) => void) | undefined
+  #hasToldToEnd = false
 
   /** @param ignored the numbers of the signals that leash was told to ignore */
   constructor(ignored: readonly number[] = []) {
@@ -37,7 +41,10 @@ export class SignalInbox {
     this.#listener = (signal, number) => {
       if (ignored.includes(number)) return
       if (this.#forward === undefined) this.#interruption.abort(new Interrupted(signal))
-      else this.#forward(signal)
+      else {
+        this.#hasToldToEnd ||= ending.has(signal)
+        this.#forward(signal)
+      }
     }
     for (const signal of this.#signals) process.on(signal, this.#listener)
   }
@@ -47,9 +54,14 @@ export class SignalInbox {
     return this.#interruption.signal
   }
 
-  /** From now on there is a child to forward signals to. */
-  forwardTo(forward: (signal: NodeJS.Signals) => void): void {
+  /** From now on there is a child to forward signals to; undefined: there is none any more. */
+  forwardTo(forward: ((signal: NodeJS.Signals) => void) | undefined): void {
     this.#forward = forward
+  }
+
+  /** Somebody told a child to end: us, too, if we would start another one. */
+  get hasToldToEnd(): boolean {
+    return this.#hasToldToEnd
   }
 
   /** Gives the signals back to their defaults. */

@@ -8,14 +8,18 @@ import {parseDuration} from './duration.ts'
 import {describeOrigin} from './origin.ts'
 import type {Settings} from './settings.ts'
 
-/** The flags that say which locks and how long to wait for it. */
-export interface LockFlags {
+/** The flags that say how long to wait. */
+export interface WaitingFlags {
+  'no-wait': boolean
+  wait?: string | undefined
+}
+
+/** The flags that say which locks, and how long to wait for them. */
+export interface LockFlags extends WaitingFlags {
   'with-lock': readonly string[]
   'raw-key': boolean
   shared: boolean
   slots?: number | undefined
-  'no-wait': boolean
-  wait?: string | undefined
 }
 
 /**
@@ -31,11 +35,23 @@ export function lockRequest(flags: LockFlags, {connection, timing}: Settings): L
     ...(mode && {mode}),
   })
   const [first = '', ...others] = flags['with-lock']
-  const terms = {lockDelayMs: timing.lockDelayMs.value, graceMs: timing.graceMs.value}
+  return requestFor(inOrder([keysOf(first), ...others.map(keysOf)]), flags, {connection, timing})
+}
+
+/**
+ * The same for keys that are known already.
+ *
+ * @throws LeashError for the timeline, as `lockRequest`
+ */
+export function requestFor(
+  locks: LockRequest['locks'],
+  flags: WaitingFlags,
+  {connection, timing}: Settings,
+): LockRequest {
   const request: LockRequest = {
-    locks: inOrder([keysOf(first), ...others.map(keysOf)]),
+    locks,
     ttlMs: timing.ttlMs.value,
-    terms,
+    terms: {lockDelayMs: timing.lockDelayMs.value, graceMs: timing.graceMs.value},
     wait: flags['no-wait'] ? {kind: 'none'} : {kind: 'upTo', ms: waitMs(flags.wait)},
     connectTimeoutMs: connection.connectTimeoutMs.value,
     holder: {host: hostname(), user: userName(), pid: process.pid},

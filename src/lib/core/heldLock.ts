@@ -27,8 +27,8 @@ interface HeldLockParts {
   places: readonly [Place, ...Place[]]
   /** When nobody was ahead any more; absent where that is long ago. */
   admittedAtMs?: number
-  /** The tickets' value for a hold that begins now. */
-  ticketValue: () => string
+  /** The tickets' value for a hold that begins now; undefined if it is to stay. */
+  ticketValue: () => string | undefined
   tell: (news: HoldNews) => void
 }
 
@@ -176,6 +176,18 @@ export class HeldLock {
     }
     const limitMs = clean ? releaseLimitMs : lastReleaseLimitMs
     return endHold(store, clock, this.#ending(), limitMs, () => session.close())
+  }
+
+  /**
+   * Puts another value into the ticket of an election, for its observers. Loses the lock if it is gone.
+   *
+   * @throws as `LeaseStore.proclaim`
+   */
+  async proclaim(value: Uint8Array, signal: AbortSignal): Promise<boolean> {
+    const {store, session, places} = this.#parts
+    const isThere = await store.proclaim(places[0].ticket, value, signal)
+    if (!isThere) session.ticketGone()
+    return isThere
   }
 
   /** Stops renewing and watching, and gives nothing back: the lease is left to whoever takes it over, or to run out. */

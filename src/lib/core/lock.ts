@@ -1,7 +1,7 @@
 import type {Clock} from './clock.ts'
 import {LeashError} from './errors.ts'
 import {HeldLock, type HoldNews} from './heldLock.ts'
-import type {FencingToken, LeaseId} from './identifiers.ts'
+import {type FencingToken, type LeaseId, leaseHex} from './identifiers.ts'
 import {type Limit, withLimit} from './limit.ts'
 import {LiveSession, type SessionNews} from './liveSession.ts'
 import type {LockKeys} from './lockName.ts'
@@ -24,6 +24,8 @@ export interface LockRequest {
   /** How long etcd may stay out of reach before there is a ticket. */
   connectTimeoutMs: number
   holder: Omit<Holder, 'since'>
+  /** Of a candidate in an election: what its ticket says, in place of who it is. */
+  proposal?: Uint8Array
 }
 
 /** What acquiring a lock tells people while it goes on. */
@@ -167,7 +169,8 @@ async function holdTickets(
       await prepareStart(all, ports, session, limited)
       return all.places
     })
-    const ticketValue = (): string => describeUs(request, ports.clock)
+    const ticketValue = (): string | undefined =>
+      request.proposal === undefined ? describeUs(request, ports.clock) : undefined
     return {is: 'held', lock: new HeldLock({...ports, session, places, admittedAtMs, ticketValue})}
   } catch (error) {
     session.close()
@@ -195,7 +198,7 @@ async function grantAndEnqueue(
   return {granted, views}
 }
 
-/** The ticket's value as of now. */
+/** Who we are, as of now. */
 function describeUs({holder, locks: [{mode}]}: LockRequest, clock: Clock): string {
   return encodeHolder({...holder, since: new Date(clock.wallMs()).toISOString()}, mode)
 }
@@ -208,7 +211,12 @@ function enqueueOf(
 ): Enqueue {
   // Who holds beside others looks at them first.
   const onlyIfNobody = request.wait.kind === 'none' && (queues[0].mode ?? exclusive).kind === 'exclusive'
-  return {queues, lease, value: describeUs(request, clock), onlyIfNobody}
+  const us = describeUs(request, clock)
+  const {metaPrefix} = queues[0]
+  const {proposal} = request
+  if (proposal === undefined) return {queues, lease, value: us, onlyIfNobody}
+  const beside = metaPrefix === undefined ? {} : {beside: {key: metaPrefix + leaseHex(lease), value: us}}
+  return {queues, lease, value: proposal, onlyIfNobody, ...beside}
 }
 
 /** Somebody stands in the queue of one of these locks. */

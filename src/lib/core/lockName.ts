@@ -9,6 +9,8 @@ import type {QueueKeys} from './ports.ts'
 export interface LockKeys extends QueueKeys {
   /** The name as the user gave it, for messages. */
   name: string
+  /** Of an election, whose tickets say what the candidates want: where it says who they are, by their leases. Ends in `/`. */
+  metaPrefix?: string
 }
 
 const longestNameBytes = 200
@@ -36,7 +38,7 @@ export function lockKeys(prefix: string, name: string): LockKeys {
  * @throws LeashError `usage` as `lockKeys`
  */
 export function electionKeys(prefix: string, name: string): LockKeys {
-  return namedKeys(prefix, 'election', name)
+  return {...namedKeys(prefix, 'election', name), metaPrefix: `${prefix}meta/`}
 }
 
 /**

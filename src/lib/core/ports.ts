@@ -52,7 +52,9 @@ export interface Enqueue {
   queues: readonly [QueueKeys, ...QueueKeys[]]
   lease: LeaseId
   /** The tickets' value. */
-  value: string
+  value: string | Uint8Array
+  /** Put together with a ticket, on the same lease: what the ticket's own value has no room for. */
+  beside?: {key: string; value: string}
   /** Put the tickets only if nobody is in any of the queues. */
   onlyIfNobody: boolean
 }
@@ -119,14 +121,17 @@ export interface LeaseStore {
   ): Promise<RenewalEvidence>
 
   /**
-   * Puts the marks, and `value` into the tickets, if all of these are still there; false, and nothing is put, if one is not.
-   * One request.
+   * Puts the marks, and `value` into the tickets if there is one, if all of these are still there; false, and nothing is put,
+   * if one is not. One request.
    */
   declareHold(
     holds: readonly {ticket: Ticket; markKey: string}[],
-    value: string,
+    value: string | undefined,
     signal: AbortSignal,
   ): Promise<boolean>
+
+  /** Puts another value into a ticket that is still there; false, and nothing is put, if it is not. One request. */
+  proclaim(ticket: Ticket, value: Uint8Array, signal: AbortSignal): Promise<boolean>
 
   /**
    * Removes the tickets and their marks in one transaction; where a ticket is gone already, the mark if it is this

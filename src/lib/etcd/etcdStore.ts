@@ -95,10 +95,17 @@ export class EtcdStore implements LeaseStore {
 
   async declareHold(
     holds: readonly {ticket: Ticket; markKey: string}[],
-    value: string,
+    value: string | undefined,
     signal: AbortSignal,
   ): Promise<boolean> {
     return (await this.#txn(requests.declareHoldRequest(holds, value), signal)).succeeded
+  }
+
+  proclaim(ticket: Ticket, value: Uint8Array, signal: AbortSignal): Promise<boolean> {
+    return this.#policy.call(signal, async ({member, signal: limited, repeated}) => {
+      const request = requests.proclaimRequest(ticket, value, repeated)
+      return (await member.unary<ITxnResponse>('KV', 'txn', request, limited)).succeeded
+    })
   }
 
   dequeue(holds: readonly Dequeue[], signal: AbortSignal): Promise<'removed' | 'gone' | 'unknown'> {

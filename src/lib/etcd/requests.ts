@@ -74,8 +74,12 @@ const isExclusive = ({mode}: QueueKeys): boolean => mode === undefined || mode.k
 
 const range = (request: IRangeRequest): IRequestOp => ({request_range: request})
 
-const put = (key: string, value: string, lease?: LeaseId): IRequestOp => ({
-  request_put: {key: bytes(key), value: bytes(value), ...(lease !== undefined && {lease: lease.toString()})},
+const put = (key: string, value: string | Uint8Array, lease?: LeaseId): IRequestOp => ({
+  request_put: {
+    key: bytes(key),
+    value: Buffer.from(value),
+    ...(lease !== undefined && {lease: lease.toString()}),
+  },
 })
 
 const remove = (key: string): IRequestOp => ({request_delete_range: {key: bytes(key)}})
@@ -90,10 +94,13 @@ const optional = <Item>(key: string | undefined, make: (key: string) => Item): I
  * Puts tickets. Nobody in any queue: into each, the mark with it, and the answer tells whether one was there. Somebody in one:
  * a waiter lines up in the first, unless an earlier try of this request already put its ticket.
  */
-export function enqueueRequest({queues, lease, value, onlyIfNobody}: Enqueue): ITxnRequest {
+export function enqueueRequest({queues, lease, value, beside, onlyIfNobody}: Enqueue): ITxnRequest {
   const [first] = queues
   const key = ticketKey(first, lease)
-  const lineUp: IRequestOp = {request_txn: {compare: [isMissing(key)], success: [put(key, value, lease)]}}
+  const putBeside = beside === undefined ? [] : [put(beside.key, beside.value, lease)]
+  const lineUp: IRequestOp = {
+    request_txn: {compare: [isMissing(key)], success: [put(key, value, lease), ...putBeside]},
+  }
   const owns = queues.map((queue) => range(read(ticketKey(queue, lease))))
   return {
     compare: queues.map(({queuePrefix}) => isEmpty(queuePrefix)),
@@ -102,6 +109,7 @@ export function enqueueRequest({queues, lease, value, onlyIfNobody}: Enqueue): I
         put(ticketKey(queue, lease), value, lease),
         ...optional(markKeyOf(queue, lease), (mark) => put(mark, markValue(lease))),
       ]),
+      ...putBeside,
       ...owns,
       ...queues.flatMap(readMarks),
     ],
@@ -228,15 +236,30 @@ export function peekView(answer: ITxnResponse): {ahead: number; first?: TicketAh
 /** Puts the marks, and a new value into the tickets, if these are still there. */
 export function declareHoldRequest(
   holds: readonly {ticket: Ticket; markKey: string}[],
-  value: string,
+  value: string | undefined,
 ): ITxnRequest {
   return {
     compare: holds.map(({ticket}) => isThere(ticket)),
     success: holds.flatMap(({ticket: {key, lease}, markKey}) => [
       put(markKey, markValue(lease)),
-      put(key, value, lease),
+      ...(value === undefined ? [] : [put(key, value, lease)]),
     ]),
   }
+}
+
+/**
+ * Puts a new value into a ticket that is there.
+ *
+ * @param repeated an earlier try may have: then observers are not told twice
+ */
+export function proclaimRequest(ticket: Ticket, value: Uint8Array, repeated: boolean): ITxnRequest {
+  const {key, lease} = ticket
+  const isNew: ICompare = {...isThere(ticket), target: 'Value', result: 'NotEqual', value: Buffer.from(value)}
+  delete isNew.create_revision
+  const anew: IRequestOp = repeated
+    ? {request_txn: {compare: [isNew], success: [put(key, value, lease)]}}
+    : put(key, value, lease)
+  return {compare: [isThere(ticket)], success: [anew]}
 }
 
 /** Removes each ticket and its mark; or only the mark, if the ticket is gone and the mark still speaks of it. */

@@ -99,7 +99,7 @@ async function findOrTake(
 /** Leaves the hold to a keeper, or to the commands that follow. Whatever fails gives it back. */
 async function leave(
   lock: HeldLock,
-  {keeper, directory, endpoints, bootId}: HandleRequest,
+  {lock: {proposal}, keeper, directory, endpoints, bootId}: HandleRequest,
   {clock}: LockPorts,
   givenUp: AbortSignal,
   publish: Publish,
@@ -108,7 +108,7 @@ async function leave(
   let path: string | undefined
   try {
     await unless(over, lock.declare(over))
-    let handle = handleOf(lock, clock, {endpoints, bootId})
+    let handle = handleOf(lock, clock, {endpoints, bootId, ...(proposal && {election: true as const})})
     if (keeper === undefined) path = createHandle(directory, handle)
     else {
       path = await unless(over, keeper.process.takeOver({handle, directory}))

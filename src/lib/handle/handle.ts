@@ -29,6 +29,8 @@ export interface Handle {
   /** One or several locks on one lease, in the byte order of their keys. */
   locks: readonly [HandleLock, ...HandleLock[]]
   lease: LeaseId
+  /** Present: it stands for the leadership of an election. */
+  election?: true
   /** Where the lock was taken: URLs. */
   endpoints: readonly string[]
   /** T as etcd granted it, lock-delay included. */
@@ -82,12 +84,14 @@ export function decodeHandle(text: string): Decoded {
 function handleOf(fields: Fields): Handle {
   const [first, ...others] = fields.list('locks', (lock) => lockOf(new Fields(lock, 'locks.')))
   if (first === undefined) throw new Malformed('holds no lock')
+  const isElection = fields.optional('election', (name) => fields.truth(name)) ?? false
   const graceMs = fields.optional('graceMs', (name) => fields.number(name, 'length'))
   const keeper = fields.optional('keeper', (name) => keeperOf(fields.object(name)))
   const ended = fields.optional('ended', (name) => endOf(fields.object(name)))
   return {
     locks: [first, ...others],
     lease: fields.int64('lease', 'hex') as LeaseId,
+    ...(isElection && {election: true}),
     endpoints: fields.list('endpoints', (url) => new Fields({url}, 'endpoints.').text('url')),
     ttlMs: fields.number('ttlMs', 'length'),
     lockDelayMs: fields.number('lockDelayMs', 'length'),
@@ -163,6 +167,12 @@ class Fields {
 
   optional<T>(name: string, read: (name: string) => T): T | undefined {
     return this.#values[name] === undefined ? undefined : read(name)
+  }
+
+  truth(name: string): boolean {
+    const value = this.#values[name]
+    if (typeof value !== 'boolean') throw this.wrong(name)
+    return value
   }
 
   text(name: string): string {

@@ -13,7 +13,7 @@ import type {Handle, HandleLock} from './handle.ts'
 export function handleOf(
   lock: HeldLock,
   clock: Clock,
-  {endpoints, bootId}: Pick<Handle, 'endpoints' | 'bootId'>,
+  {endpoints, bootId, election}: Pick<Handle, 'endpoints' | 'bootId' | 'election'>,
 ): Handle {
   const {places, lease, sentAtMs} = lock
   const {ttlMs, lockDelayMs, graceMs} = lock.timeline
@@ -33,6 +33,7 @@ export function handleOf(
   return {
     locks: [describe(first), ...others.map(describe)],
     lease,
+    ...(election && {election}),
     endpoints,
     ttlMs,
     lockDelayMs,

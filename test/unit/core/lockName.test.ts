@@ -89,6 +89,7 @@ test('the keys of an election are laid out as those of a lock, and those of its 
     name: 'a/b%',
     queuePrefix: 'leash/election/a%2Fb%25/',
     markKey: 'leash/held/election/a%2Fb%25',
+    metaPrefix: 'leash/meta/',
   })
   expect(refusal(() => electionKeys('leash/', '')).message).toBe('the election name is empty')
 })

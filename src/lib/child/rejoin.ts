@@ -1,0 +1,62 @@
+import type {Clock} from '../core/clock.ts'
+import {LeashError} from '../core/errors.ts'
+import type {RunOutcome} from './runUnderLock.ts'
+import {Interrupted, type SignalInbox} from './signalInbox.ts'
+
+/** The first pause after a loss; doubled as long as one loss follows another. */
+const firstPauseMs = 1000
+const longestPauseMs = 30_000
+/** Who led for so long was not lost by what lost it before. */
+const soundAfterMs = 60_000
+
+/** What a candidate that never gives up works with. */
+export interface RejoinPorts {
+  clock: Clock
+  signals: SignalInbox
+  /** Told why, and after which pause it goes on. */
+  tell: (reason: string, pauseMs: number) => void
+  /** From 0 to 1: a fleet that has lost its etcd does not come back to it all at once. */
+  random: () => number
+}
+
+/**
+ * Campaigns again and again, for ever, until something else ends it than a loss, or an etcd out of reach: the job itself, a
+ * signal, a wait that ran out. A signal that told a job to end which was lost is for us as well.
+ *
+ * @param campaign once; when it resolves with `lost`, all that depended on the leadership is dead
+ */
+export async function rejoin<Outcome extends {outcome: string}>(
+  campaign: () => Promise<Outcome>,
+  describeLoss: (outcome: Outcome) => string,
+  {clock, signals, tell, random}: RejoinPorts,
+): Promise<Outcome | (RunOutcome & {outcome: 'interrupted'})> {
+  for (let pauseMs = firstPauseMs; ;) {
+    const startedAtMs = clock.elapsedMs()
+    const {outcome, reason} = await attempt(campaign, describeLoss)
+    if (outcome !== undefined && (outcome.outcome !== 'lost' || signals.hasToldToEnd)) return outcome
+    signals.forwardTo(undefined)
+    if (clock.elapsedMs() - startedAtMs >= soundAfterMs) pauseMs = firstPauseMs
+    const jitteredMs = pauseMs * (0.5 + random() / 2)
+    tell(reason, jitteredMs)
+    try {
+      await clock.sleepUntil(clock.elapsedMs() + jitteredMs, signals.interrupted)
+    } catch (error) {
+      if (!(error instanceof Interrupted)) throw error
+      return {outcome: 'interrupted', signal: error.signal, waitedMs: 0}
+    }
+    pauseMs = Math.min(pauseMs * 2, longestPauseMs)
+  }
+}
+
+async function attempt<Outcome>(
+  campaign: () => Promise<Outcome>,
+  describeLoss: (outcome: Outcome) => string,
+): Promise<{outcome?: Outcome; reason: string}> {
+  try {
+    const outcome = await campaign()
+    return {outcome, reason: describeLoss(outcome)}
+  } catch (error) {
+    if (error instanceof LeashError && error.code === 'unavailable') return {reason: error.message}
+    throw error
+  }
+}
