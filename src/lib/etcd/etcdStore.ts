@@ -1,13 +1,17 @@
-import type {ILeaseGrantResponse, ITxnRequest, ITxnResponse} from 'etcd3'
+import type {IEvent, ILeaseGrantResponse, IRangeResponse, ITxnRequest, ITxnResponse} from 'etcd3'
 import type {Clock} from '../core/clock.ts'
 import type {LeaseId, Revision} from '../core/identifiers.ts'
+import type {QueueReading, Step} from '../core/observation.ts'
+import type {QueueReader} from '../core/observer.ts'
 import type {Dequeue, Enqueue, Granted, LeaseStore, QueueKeys, RenewalEvidence} from '../core/ports.ts'
 import type {QueueView} from '../core/queue.ts'
 import type {Ticket, TicketAhead} from '../core/ticket.ts'
 import {Authentication, type Credentials} from './authentication.ts'
 import {CallPolicy} from './callPolicy.ts'
 import {deletionWatch} from './deletionWatch.ts'
+import {eventWatch} from './eventWatch.ts'
 import {Member, type Security} from './member.ts'
+import {queueRange, queueReading, queueRequest, ticketEvent} from './queueRequests.ts'
 import {hedgedRenewal} from './renewal.ts'
 import * as requests from './requests.ts'
 
@@ -23,7 +27,7 @@ export interface Access {
 const connectMs = 2000
 
 /** The lease store on a real etcd. `close` it at the end, or its connections keep the process alive. */
-export class EtcdStore implements LeaseStore {
+export class EtcdStore implements LeaseStore, QueueReader {
   readonly #members: readonly [Member, ...Member[]]
   readonly #policy: CallPolicy
   readonly #clock: Clock
@@ -143,6 +147,29 @@ export class EtcdStore implements LeaseStore {
       {policy: this.#policy, clock: this.#clock},
       signal,
     )
+  }
+
+  readQueue(queuePrefix: string, part: 'all' | 'first', signal: AbortSignal): Promise<QueueReading> {
+    return this.#policy.call(signal, async ({member, signal: limited}) => {
+      const sentAtMs = this.#clock.elapsedMs()
+      const request = queueRequest(queuePrefix, part)
+      return queueReading(await member.unary<IRangeResponse>('KV', 'range', request, limited), sentAtMs)
+    })
+  }
+
+  async follow(
+    queuePrefix: string,
+    afterRevision: Revision,
+    onStep: (step: Step) => void,
+    signal: AbortSignal,
+  ): Promise<'compacted'> {
+    const onEvents = (revision: Revision, events: readonly IEvent[]): false => {
+      onStep({revision, events: events.map(ticketEvent)})
+      return false
+    }
+    const ports = {policy: this.#policy, clock: this.#clock}
+    await eventWatch(queueRange(queuePrefix), afterRevision, onEvents, ports, signal)
+    return 'compacted'
   }
 
   /**
