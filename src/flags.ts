@@ -135,6 +135,12 @@ export const proposalFlags = {
   }),
 }
 
+/** Flags of every command that looks at an election or a lock of somebody. */
+export const lookFlags = {
+  lock: Flags.boolean({summary: 'NAME is a lock, not an election'}),
+  'raw-key': Flags.boolean({summary: "NAME is the key of another program's election or lock"}),
+}
+
 /** A flag of every command that goes by a handle. */
 export const handleFlag = {
   handle: Flags.string({summary: 'what acquire printed [$LEASH_HANDLE]', helpValue: 'PATH'}),

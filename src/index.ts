@@ -1,13 +1,21 @@
 /**
  * leash as a library: what `leash run` is made of. Take a lock with `acquire`, listen to `lock.lost` and `lock.gone`, end
- * what you do before the lock can pass on, and `release` it.
+ * what you do before the lock can pass on, and `release` it. See with `observe` who leads an election or holds a lock.
  */
 export {Clock, type TimeSource} from './lib/core/clock.ts'
 export {LeashError, type LeashErrorCode} from './lib/core/errors.ts'
 export {type HeldLock, type Release} from './lib/core/heldLock.ts'
 export {type FencingToken, type LeaseId, leaseIdFrom} from './lib/core/identifiers.ts'
 export {type Acquisition, type LockNews, type LockPorts, type LockRequest, acquire} from './lib/core/lock.ts'
-export {type LockKeys, lockKeys, rawLockKeys} from './lib/core/lockName.ts'
+export {type LockKeys, electionKeys, lockKeys, rawLockKeys} from './lib/core/lockName.ts'
+export type {Change, SeenTicket} from './lib/core/observation.ts'
+export {
+  type Observation,
+  type Observed,
+  type ObserverPorts,
+  type QueueReader,
+  observe,
+} from './lib/core/observer.ts'
 export type {LeaseStore} from './lib/core/ports.ts'
 export type {LossCause} from './lib/core/session.ts'
 export type {Holder, Ticket, TicketAhead} from './lib/core/ticket.ts'

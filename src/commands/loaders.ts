@@ -20,6 +20,8 @@ export const LOADERS: Readonly<
   check: () => import('./check.ts'),
   finish: () => import('./finish.ts'),
   keep: () => import('./keep.ts'),
+  leader: () => import('./leader.ts'),
+  observe: () => import('./observe.ts'),
   proclaim: () => import('./proclaim.ts'),
   release: () => import('./release.ts'),
   renew: () => import('./renew.ts'),

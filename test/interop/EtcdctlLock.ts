@@ -1,22 +1,13 @@
-import {spawn, type ChildProcess} from 'node:child_process'
-import {once} from 'node:events'
-import {etcdctlProgram, type EtcdServer} from '../support/EtcdServer.ts'
+import type {EtcdServer} from '../support/EtcdServer.ts'
 import {until} from '../support/wait.ts'
+import {EtcdctlProcess} from './EtcdctlProcess.ts'
 
 /** `etcdctl lock NAME`, which prints the key of its ticket when it has the lock, and holds it until it is interrupted. */
 export class EtcdctlLock implements AsyncDisposable {
-  readonly #process: ChildProcess
-  readonly #exit: Promise<unknown>
-  #output = ''
+  readonly #process: EtcdctlProcess
 
   constructor(etcd: EtcdServer, name: string) {
-    const args = ['--endpoints', etcd.url, 'lock', '--ttl', '2', name]
-    this.#process = spawn(etcdctlProgram(etcd.version), args, {
-      env: {...process.env, ETCDCTL_API: '3'},
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    this.#process.stdout?.setEncoding('utf8').on('data', (text: string) => (this.#output += text))
-    this.#exit = once(this.#process, 'exit')
+    this.#process = new EtcdctlProcess(etcd, 'lock', '--ttl', '2', name)
   }
 
   static async holding(etcd: EtcdServer, name: string): Promise<EtcdctlLock> {
@@ -26,7 +17,7 @@ export class EtcdctlLock implements AsyncDisposable {
   }
 
   get key(): string {
-    return this.#output.trim()
+    return this.#process.output.trim()
   }
 
   get hasLock(): boolean {
@@ -37,15 +28,12 @@ export class EtcdctlLock implements AsyncDisposable {
     await until('etcdctl to get the lock', () => this.hasLock, {withinMs: 20_000})
   }
 
-  /** As a person ends it: it deletes its key, and revokes nothing. */
-  async release(): Promise<void> {
-    this.#process.kill('SIGINT')
-    await this.#exit
+  release(): Promise<void> {
+    return this.#process.interrupt()
   }
 
-  async killHard(): Promise<void> {
-    this.#process.kill('SIGKILL')
-    await this.#exit
+  killHard(): Promise<void> {
+    return this.#process.killHard()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

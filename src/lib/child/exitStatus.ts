@@ -53,7 +53,7 @@ function childStatus(end: ChildEnd): number {
   return 'code' in end ? end.code : signalStatus(end.signal)
 }
 
-/** Of who was ended by a signal, as a shell reports it. */
+/** Of whoever was ended by a signal, as a shell reports it. */
 export function signalStatus(signal: NodeJS.Signals): number {
   return 128 + constants.signals[signal]
 }
