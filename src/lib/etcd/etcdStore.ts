@@ -11,7 +11,7 @@ import {CallPolicy} from './callPolicy.ts'
 import {deletionWatch} from './deletionWatch.ts'
 import {eventWatch} from './eventWatch.ts'
 import {Member, type Security} from './member.ts'
-import {queueRange, queueReading, queueRequest, ticketEvent} from './queueRequests.ts'
+import {queueReading, queueRequest, ticketEvent} from './queueRequests.ts'
 import {hedgedRenewal} from './renewal.ts'
 import * as requests from './requests.ts'
 
@@ -168,7 +168,7 @@ export class EtcdStore implements LeaseStore, QueueReader {
       return false
     }
     const ports = {policy: this.#policy, clock: this.#clock}
-    await eventWatch(queueRange(queuePrefix), afterRevision, onEvents, ports, signal)
+    await eventWatch(requests.prefixRange(queuePrefix), afterRevision, onEvents, ports, signal)
     return 'compacted'
   }
 

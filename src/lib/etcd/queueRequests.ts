@@ -1,21 +1,13 @@
 import type {IEvent, IKeyValue, IRangeRequest, IRangeResponse} from 'etcd3'
 import type {QueueReading, SeenTicket, TicketEvent} from '../core/observation.ts'
-import type {Watched} from './eventWatch.ts'
+import {prefixRange} from './requests.ts'
 
 /** The requests of an observer and what their answers say, without any I/O. */
-
-/** All keys of a queue: up to its prefix with the last byte, a `/`, raised. */
-export function queueRange(queuePrefix: string): Required<Watched> {
-  const key = Buffer.from(queuePrefix, 'utf8')
-  const range_end = Buffer.from(key)
-  range_end[range_end.length - 1] = (range_end.at(-1) ?? 0) + 1
-  return {key, range_end}
-}
 
 /** Reads all tickets of a queue, or the first one. */
 export function queueRequest(queuePrefix: string, part: 'all' | 'first'): IRangeRequest {
   const first: IRangeRequest = {sort_target: 'Create', sort_order: 'Ascend', limit: 1}
-  return {...queueRange(queuePrefix), ...(part === 'first' && first)}
+  return {...prefixRange(queuePrefix), ...(part === 'first' && first)}
 }
 
 /** What the answer to `queueRequest` shows. */

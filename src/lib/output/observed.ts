@@ -2,7 +2,7 @@ import {isUtf8} from 'node:buffer'
 import {unreachable} from '../core/errors.ts'
 import type {SeenTicket} from '../core/observation.ts'
 import type {Observed} from '../core/observer.ts'
-import {decodeHolder, describeHolder} from '../core/ticket.ts'
+import {decodeTicket, describeHolder} from '../core/ticket.ts'
 import {printable} from './escape.ts'
 
 /** What a queue stands for: who is first in it leads, or holds a lock. */
@@ -72,7 +72,7 @@ export function ticketFields(kind: QueueKind, ticket: SeenTicket): Readonly<Reco
     lease: lease.toString(16),
     ...(isUtf8(value) && {value: utf8(value)}),
     valueBase64: Buffer.from(value).toString('base64'),
-    ...(kind === 'lock' && {holder: decodeHolder(utf8(value)) ?? null}),
+    ...(kind === 'lock' && {holder: decodeTicket(utf8(value))?.holder ?? null}),
   }
 }
 
@@ -95,8 +95,7 @@ export function observerMessage(news: Observed): string | undefined {
 }
 
 function holderLine({key, createRevision, value}: SeenTicket): string {
-  const holder = decodeHolder(utf8(value))
-  return describeHolder({key: keyText(key), createRevision, ...(holder && {holder})})
+  return describeHolder({key: keyText(key), createRevision, ...decodeTicket(utf8(value))})
 }
 
 function keyText(key: string): string {
