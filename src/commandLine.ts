@@ -52,6 +52,12 @@ export function separateOptions(
   return {options, operands}
 }
 
+/** What stands before a `--`: what comes behind is not ours to look at. */
+export function beforeEnd(argv: readonly string[]): readonly string[] {
+  const end = argv.indexOf('--')
+  return end < 0 ? argv : argv.slice(0, end)
+}
+
 function takesNextArgument(
   arg: string,
   flags: Readonly<Record<string, OptionShape>>,

@@ -1,3 +1,4 @@
+import {beforeEnd} from './commandLine.ts'
 import {KeeperProcess} from './lib/handle/keeperProcess.ts'
 import {leashProgram, plainEnvironment} from './ownPrograms.ts'
 
@@ -8,7 +9,7 @@ let early: KeeperProcess | undefined
  * One that is not taken ends with us.
  */
 export function startKeeper(argv: readonly string[]): void {
-  if (!argv.some((arg) => arg === '--keep' || arg.startsWith('--keep='))) return
+  if (!beforeEnd(argv).some((arg) => arg === '--keep' || arg.startsWith('--keep='))) return
   early = start()
 }
 

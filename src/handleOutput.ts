@@ -1,4 +1,5 @@
 import {writeSync} from 'node:fs'
+import {beforeEnd} from './commandLine.ts'
 import {describeLock, lockVariables} from './lib/child/lockVariables.ts'
 import {LeashError} from './lib/core/errors.ts'
 import {leaseHex} from './lib/core/identifiers.ts'
@@ -20,7 +21,7 @@ export class HandleOutput {
 
   /** @param argv as it was given: also for wrong options `eval` gets an answer */
   constructor(argv: readonly string[]) {
-    if (!argv.includes('--export')) return
+    if (!beforeEnd(argv).includes('--export')) return
     process.once('exit', (status) => {
       if (!this.#isPrinted) writeSync(stdout, failureForEval(status || 1))
     })

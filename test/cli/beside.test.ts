@@ -1,4 +1,5 @@
-import {describe, expect, test} from 'vitest'
+import {spawn} from 'node:child_process'
+import {afterAll, describe, expect, test} from 'vitest'
 import {deleteKey, keysUnder, put} from '../support/etcdGateway.ts'
 import {until} from '../support/wait.ts'
 import {Leash, leash} from './support/leash.ts'
@@ -7,6 +8,10 @@ import {useEtcd} from './support/useEtcd.ts'
 
 const etcd = useEtcd()
 const soon = {withinMs: 10_000}
+
+/** Who is kept, and ended if its lock is lost. */
+const kept = spawn('sleep', ['1000'])
+afterAll(() => kept.kill())
 
 const untilTold = ['--', 'sh', '-c', 'echo runs; read line; :'] as const
 const queue = (name: string): ReturnType<typeof keysUnder> => keysUnder(etcd.url, `leash/lock/${name}/`)
@@ -152,7 +157,7 @@ test('--explain says how it is held', async () => {
 describe('a handle', () => {
   test.each([
     ['without a keeper', ['--ttl', '60s']],
-    ['with a keeper', ['--keep', String(process.pid)]],
+    ['with a keeper', ['--keep', String(kept.pid)]],
   ])('%s is held beside others, and leaves nothing', async (_, how) => {
     const [one, other] = await Promise.all(
       ['one', 'other'].map(() => run('acquire', 'index', '--shared', ...how)),

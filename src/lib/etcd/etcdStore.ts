@@ -133,7 +133,12 @@ export class EtcdStore implements LeaseStore, QueueReader {
   }
 
   deletion(key: string, afterRevision: Revision, signal: AbortSignal): Promise<'deleted' | 'unknown'> {
-    return deletionWatch({key: Buffer.from(key, 'utf8')}, afterRevision, {policy: this.#policy, clock: this.#clock}, signal)
+    return deletionWatch(
+      {key: Buffer.from(key, 'utf8')},
+      afterRevision,
+      {policy: this.#policy, clock: this.#clock},
+      signal,
+    )
   }
 
   anyDeletion(
