@@ -124,7 +124,7 @@ async function awaitTurn(
   const {store, clock, showQueue} = ports
   const {ticket} = first
   const lookAgainMs = showQueue ? refreshMs : Infinity
-  let now = first as Admission & {is: 'admitted' | 'behind'}
+  let now = first
   let view = firstView
   while (now.is !== 'admitted') {
     await tellQueue(ticket, keys, ports, signal)
