@@ -178,18 +178,6 @@ export class HeldLock {
     return endHold(store, clock, this.#ending(), limitMs, () => session.close())
   }
 
-  /**
-   * Puts another value into the ticket of an election, for its observers. Loses the lock if it is gone.
-   *
-   * @throws as `LeaseStore.proclaim`
-   */
-  async proclaim(value: Uint8Array, signal: AbortSignal): Promise<boolean> {
-    const {store, session, places} = this.#parts
-    const isThere = await store.proclaim(places[0].ticket, value, signal)
-    if (!isThere) session.ticketGone()
-    return isThere
-  }
-
   /** Stops renewing and watching, and gives nothing back: the lease is left to whoever takes it over, or to run out. */
   leave(): void {
     this.#watching.abort()
