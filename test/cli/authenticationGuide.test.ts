@@ -23,15 +23,28 @@ test.each<[EtcdVersion]>([['3.4'], ['3.5']])(
         cwd: directory,
         env: {PATH, ETCDCTL_API: '3', ETCDCTL_ENDPOINTS: etcd.url},
       })
-      const run = async (user: string, file: string, lock: string): Promise<[unknown, string]> => {
-        const {status, stderr} = await leash(['run', '--insecure-transport', '-l', lock, 'true'], {
-          env: {LEASH_ENDPOINTS: etcd.url, LEASH_USER: user, LEASH_PASSWORD_FILE: path.join(etc, file)},
+      const as = async (user: string, file: string, args: readonly string[]): Promise<[unknown, string]> => {
+        const {status, stderr} = await leash(args, {
+          env: {
+            LEASH_ENDPOINTS: etcd.url,
+            LEASH_INSECURE_TRANSPORT: 'true',
+            LEASH_USER: user,
+            LEASH_PASSWORD_FILE: path.join(etc, file),
+          },
         })
         return [status, stderr]
       }
+      const run = (user: string, file: string, lock: string): Promise<[unknown, string]> =>
+        as(user, file, ['run', '-l', lock, 'true'])
+      const campaign = (user: string, file: string, election: string): Promise<[unknown, string]> =>
+        as(user, file, ['campaign', election, '--', 'true'])
       expect(await run('leash', 'password', 'any')).toEqual([0, ''])
       expect(await run('nightly', 'nightly-password', 'nightly')).toEqual([0, ''])
-      expect(await run('nightly', 'nightly-password', 'any')).toEqual([77, expect.stringContaining('denies')])
+      const denied = [77, expect.stringContaining('denies')]
+      expect(await run('nightly', 'nightly-password', 'any')).toEqual(denied)
+      expect(await campaign('leash', 'password', 'any')).toEqual([0, ''])
+      expect(await campaign('api', 'api-password', 'api')).toEqual([0, ''])
+      expect(await campaign('api', 'api-password', 'any')).toEqual(denied)
     } finally {
       rmSync(directory, {recursive: true})
     }

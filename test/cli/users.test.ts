@@ -19,10 +19,11 @@ import {scratchDirectory} from '../support/scratch.ts'
 import {until} from '../support/wait.ts'
 import {type Ended, Leash, leash} from './support/leash.ts'
 
-/** All that the lock `x` needs. */
+/** All that the lock `x` needs; test/cli/minimalRoles.test.ts has the rest. */
 const minimal: readonly Right[] = [
   {type: 'READWRITE', key: 'leash/lock/x/', prefix: true},
   {type: 'READWRITE', key: 'leash/held/lock/x'},
+  {type: 'READWRITE', key: 'leash/held/beside/x/', prefix: true},
 ]
 const holdingFor = (ttl: string): string[] => [
   ...['run', '-l', 'x', '--ttl', ttl],
@@ -81,6 +82,7 @@ describe.each<[EtcdVersion]>([['3.4'], ['3.5']])('with the users of etcd %s', (v
     [0, 'WRITE', `read leash/lock/x/...`, 'leash/lock/x/ --prefix'],
     [1, 'READ', `write leash/held/lock/x`, 'leash/held/lock/x'],
     [1, 'WRITE', `read leash/held/lock/x`, 'leash/held/lock/x'],
+    [2, 'WRITE', `read leash/held/beside/x/...`, 'leash/held/beside/x/ --prefix'],
   ] as const)(
     'one right less is a refusal that names it: %i has only %s',
     async (index, type, lacking, keys) => {
@@ -118,7 +120,7 @@ describe.each<[EtcdVersion]>([['3.4'], ['3.5']])('with the users of etcd %s', (v
     const refused = await end()
     expect(refused.status).toBe(77)
     expect(refused.stderr).toContain(
-      'denies whom our client certificate names to read and write leash/lock/x/..., and to read and write leash/held/lock/x; grant it:',
+      'denies whom our client certificate names to read and write leash/lock/x/..., and to read and write leash/held/lock/x, and to read leash/held/beside/x/...; grant it:',
     )
     await asRoot(mutual, 'user', 'grant-role', client.name, role)
     expect(await end()).toEqual({status: 0, stdout: '', stderr: ''})
@@ -128,8 +130,8 @@ describe.each<[EtcdVersion]>([['3.4'], ['3.5']])('with the users of etcd %s', (v
     const {status, stderr} = await leash(['run', '-l', 'y', 'true'], {env})
     expect(status).toBe(77)
     expect(stderr).toBe(
-      `leash: y: etcd at ${etcd.url} denies user "deploy" to read and write leash/lock/y/..., and to read and write leash/held/lock/y; ` +
-        'grant it: etcdctl role grant-permission leash readwrite leash/lock/y/ --prefix && etcdctl role grant-permission leash readwrite leash/held/lock/y\n',
+      `leash: y: etcd at ${etcd.url} denies user "deploy" to read and write leash/lock/y/..., and to read and write leash/held/lock/y, and to read leash/held/beside/y/...; ` +
+        'grant it: etcdctl role grant-permission leash readwrite leash/lock/y/ --prefix && etcdctl role grant-permission leash readwrite leash/held/lock/y && etcdctl role grant-permission leash readwrite leash/held/beside/y/ --prefix\n',
     )
   })
 

@@ -1,6 +1,8 @@
 import type {IAuthRoleGetResponse, IAuthUserGetResponse, IPermission} from 'etcd3'
 import {LeashError} from '../core/errors.ts'
+import {type LeaseId, leaseHex} from '../core/identifiers.ts'
 import {shellWord} from '../shellWord.ts'
+import {prefixRange} from './requests.ts'
 
 /** What may be done with the keys from one, inclusive, to another, exclusive. */
 interface Rights {
@@ -49,7 +51,8 @@ export async function refusal({request, user, endpoint, cause}: Denied, ask: Ask
 
 /**
  * What a request does with which keys: a transaction, a read, or the beginning of a watch. A key in a range that the request
- * needs, too, stands for that range: who may put one ticket only could not put the next.
+ * needs, too, stands for that range, and one that ends in the id of its lease for all that begin as it does: who may put one
+ * ticket only could not put the next.
  */
 export function neededRights(request: unknown): Rights[] {
   const found: Rights[] = []
@@ -75,9 +78,12 @@ interface Request extends Partial<Keys> {
   failure?: Operation[]
   create_request?: Keys
 }
+interface Put extends Keys {
+  lease?: string | number
+}
 interface Operation {
   request_range?: Keys
-  request_put?: Keys
+  request_put?: Put
   request_delete_range?: Keys
   request_txn?: Request
 }
@@ -93,10 +99,18 @@ function collect(request: unknown, found: Rights[]): void {
   for (const one of compare) add(one, 'read')
   for (const one of [...success, ...failure]) {
     add(one.request_range, 'read')
-    add(one.request_put, 'write')
+    add(one.request_put && ofAnyLease(one.request_put), 'write')
     add(one.request_delete_range, 'write')
     if (one.request_txn) collect(one.request_txn, found)
   }
+}
+
+/** The keys of which the next lease, whose id is another, has one, too. */
+function ofAnyLease({key, lease}: Put): Keys {
+  if (lease === undefined) return {key}
+  const ending = leaseHex(BigInt(lease) as LeaseId)
+  const text = key.toString('utf8')
+  return text.endsWith(`/${ending}`) ? prefixRange(text.slice(0, -ending.length)) : {key}
 }
 
 async function rightsOf(user: string | undefined, ask: Ask): Promise<{roles: string[]; granted: Rights[]}> {

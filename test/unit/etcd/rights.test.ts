@@ -1,15 +1,19 @@
 import {describe, expect, test} from 'vitest'
 import type {LeaseId} from '../../../src/lib/core/identifiers.ts'
+import type {Enqueue, QueueKeys} from '../../../src/lib/core/ports.ts'
 import * as requests from '../../../src/lib/etcd/requests.ts'
 import {neededRights, refusal} from '../../../src/lib/etcd/rights.ts'
 
 const ticket = {key: 'p/q/1', lease: 1n as LeaseId, createRevision: 5n}
 const queuePrefix = 'p/q/'
 const markKey = 'm/q'
-const enqueue = requests.enqueueRequest({
+const asked: Enqueue = {
   queues: [{queuePrefix, markKey}],
   ...{lease: 1n as LeaseId, value: '', onlyIfNobody: false},
-})
+}
+const enqueueOf = (keys: Partial<QueueKeys>): unknown =>
+  requests.enqueueRequest({...asked, queues: [{queuePrefix, markKey, ...keys}]})
+const enqueue = enqueueOf({})
 
 const needed = (request: unknown): string[] =>
   neededRights(request).map(({from, to, read, write}) => {
@@ -26,9 +30,30 @@ describe('a request needs', () => {
       ['read [p/q/, p/q0)', 'read [m/q, m/q.)'],
     ],
     [
+      'to take a turn at lock 1',
+      enqueueOf({markKey: 'm/1'}),
+      ['read+write [p/q/, p/q0)', 'read+write [m/1, m/1.)'],
+    ],
+    [
+      'to take a turn where some hold beside others',
+      enqueueOf({besideMarks: 'b/q/'}),
+      ['read+write [p/q/, p/q0)', 'read+write [m/q, m/q.)', 'read [b/q/, b/q0)'],
+    ],
+    [
+      'to take a turn beside others',
+      enqueueOf({besideMarks: 'b/q/', mode: {kind: 'shared'}}),
+      ['read+write [p/q/, p/q0)', 'read+write [b/q/, b/q0)', 'read [m/q, m/q.)'],
+    ],
+    [
+      'to stand in an election',
+      requests.enqueueRequest({...asked, beside: {key: 'meta/1', value: ''}}),
+      ['read+write [p/q/, p/q0)', 'read+write [m/q, m/q.)', 'write [meta/, meta0)'],
+    ],
+    ['to proclaim', requests.proclaimRequest(ticket, Buffer.from('v'), true), ['read+write [p/q/, p/q0)']],
+    [
       'to declare a hold',
       requests.declareHoldRequest([{ticket, markKey}], ''),
-      ['read+write [p/q/1, p/q/1.)', 'write [m/q, m/q.)'],
+      ['read+write [p/q/, p/q0)', 'write [m/q, m/q.)'],
     ],
     [
       'to leave',
