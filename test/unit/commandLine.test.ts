@@ -1,5 +1,5 @@
 import {expect, test} from 'vitest'
-import {optionsLength, separateOptions} from '../../src/commandLine.ts'
+import {beforeEnd, optionsLength, separateOptions} from '../../src/commandLine.ts'
 
 const flags = {
   'with-lock': {type: 'option', char: 'l'},
@@ -7,6 +7,8 @@ const flags = {
   'no-wait': {type: 'boolean', char: 'n'},
   verbose: {type: 'boolean', char: 'v'},
 } as const
+
+const words = (text: string): string[] => (text === '' ? [] : text.split(' '))
 
 test.each([
   ['-l nightly ./job -v', 2],
@@ -26,7 +28,7 @@ test.each([
   ['--unknown ./job', 1],
   ['-l -- ./job', 2],
 ])('of "%s" the options are %i words', (line, length) => {
-  expect(optionsLength(line === '' ? [] : line.split(' '), flags)).toBe(length)
+  expect(optionsLength(words(line), flags)).toBe(length)
 })
 
 test.each<[line: string, options: string, operands: string]>([
@@ -46,6 +48,28 @@ test.each<[line: string, options: string, operands: string]>([
   ['a --ttl', '--ttl', 'a'],
   ['', '', ''],
 ])('of "%s" the options are "%s" and the operands "%s"', (line, options, operands) => {
-  const words = (text: string): string[] => (text === '' ? [] : text.split(' '))
-  expect(separateOptions(words(line), flags)).toEqual({options: words(options), operands: words(operands)})
+  expect(separateOptions(words(line), flags)).toMatchObject({
+    options: words(options),
+    operands: words(operands),
+  })
+})
+
+test.each<[line: string, behind: string | undefined]>([
+  ['a', undefined],
+  ['a --ttl --', undefined],
+  ['a --', ''],
+  ['a -- true -v', 'true -v'],
+  ['a -n -- -- b', '-- b'],
+  ['-l -- a -- b', 'b'],
+])('of "%s" the words behind the end of the options are %j', (line, behind) => {
+  expect(separateOptions(words(line), flags).behind).toEqual(behind === undefined ? undefined : words(behind))
+})
+
+test.each([
+  ['a --keep 1', 'a --keep 1'],
+  ['a -- --keep 1', 'a'],
+  ['-- a -- b', ''],
+  ['', ''],
+])('of "%s" what stands before a -- is "%s"', (line, before) => {
+  expect(beforeEnd(words(line))).toEqual(words(before))
 })

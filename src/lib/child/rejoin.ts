@@ -6,7 +6,7 @@ import {Interrupted, type SignalInbox} from './signalInbox.ts'
 /** The first pause after a loss; doubled as long as one loss follows another. */
 const firstPauseMs = 1000
 const longestPauseMs = 30_000
-/** Who led for so long was not lost by what lost it before. */
+/** A campaign that took so long, waiting or leading, was not ended by what ended the one before. */
 const soundAfterMs = 60_000
 
 /** What a candidate that never gives up works with. */

@@ -36,8 +36,23 @@ test('passes over fields that a later leash may add', () => {
 })
 
 test('can do without what is optional', () => {
-  for (const name of ['graceMs', 'keeper', 'ended', 'ended.reason', 'locks.0.markKey'])
+  for (const name of [
+    'graceMs',
+    'keeper',
+    'ended',
+    'ended.reason',
+    'election',
+    'locks.0.markKey',
+    'locks.0.mode',
+  ])
     expect(decoded(changed(name, undefined)), name).toMatchObject({is: 'handle'})
+})
+
+test('takes a handle that says nothing of an election, or that it is none, for that of locks', () => {
+  for (const election of [undefined, false]) {
+    const {election: _, ...locks} = fullHandle
+    expect(decoded(changed('election', election))).toEqual({is: 'handle', handle: locks})
+  }
 })
 
 test('does not read what another version wrote', () => {
@@ -87,6 +102,9 @@ describe('checks every field', () => {
     ['locks.0.key', noText],
     ['locks.0.markKey', noText.slice(1)],
     ['locks.1.createRevision', noRevision],
+    ['locks.0.mode.kind', [...noText, 'exclusive', 'none']],
+    ['locks.0.mode.slots', noCount],
+    ['election', [null, 1, 'true', {}]],
     ['keeper.pid', [...noCount, 0]],
     ['keeper.startTicks', noCount],
     ['keeper.guard.pid', [...noCount, 0]],
@@ -108,6 +126,7 @@ describe('checks every field', () => {
     ['endpoints.0', noText, 'has no valid endpoints.url'],
     ['locks', [[]], 'holds no lock'],
     ['locks.1', noObject, 'has no valid locks'],
+    ['locks.0.mode', noObject, 'has no valid locks.mode'],
     ['keeper', noObject, 'has no valid keeper'],
     ['keeper.guard', [undefined, ...noObject], 'has no valid keeper.guard'],
     ['keeper.keeps', [undefined, ...noObject], 'has no valid keeper.keeps'],
