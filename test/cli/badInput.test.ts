@@ -63,7 +63,7 @@ describe('a command line that is wrong: 64, and one line with the value, the rul
     ],
     [
       ['run', ...manyNames.flatMap((name) => ['-l', name]), 'true'],
-      `${manyNames.join(', ')}: 32 locks are named, and 31 is the most; name one lock that stands for them`,
+      `${manyNames.join(', ')}: 32 locks are named, and 25 is the most; name one lock that stands for them`,
     ],
     [
       ['run', '--raw-key', '-l', 'app/db/x', '-l', 'app/db', 'true'],

@@ -18,7 +18,7 @@ import {leaseHex} from '../core/identifiers.ts'
 import {decodeHandle, encodeHandle, type Handle} from './handle.ts'
 
 /**
- * More than any handle: a lease has at most 31 locks (`mostLocks`), each with four texts of up to about 1000 bytes, which JSON
+ * More than any handle: a lease has at most 25 locks (`mostLocks`), each with four texts of up to about 1000 bytes, which JSON
  * may double.
  */
 const largestBytes = 512 * 1024
