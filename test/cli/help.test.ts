@@ -13,6 +13,7 @@ describe('help', () => {
     [[], 24],
     [['run', '--help'], 50],
     [['run', '-l', 'x', '-h'], 50],
+    [['campaign', '--help'], 60],
   ])('leash %j fits 80 columns and %i lines', async (args, mostLines) => {
     const {status, stdout, stderr} = await leash(args)
     expect({status, stderr}).toEqual({status: 0, stderr: ''})
