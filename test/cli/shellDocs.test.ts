@@ -5,22 +5,14 @@ import {EtcdServer, etcdctlProgram} from '../support/EtcdServer.ts'
 import {freePorts} from '../support/scratch.ts'
 import {TcpProxy} from '../support/TcpProxy.ts'
 import {until} from '../support/wait.ts'
-import {ScriptPlace, type ScriptShell, scriptShells, shellPrograms} from './support/ScriptPlace.ts'
+import {Idioms} from './support/Idioms.ts'
+import {inEachShell} from './support/inEachShell.ts'
+import {shellPrograms} from './support/ScriptPlace.ts'
 import {Leash, leash} from './support/leash.ts'
 import {handleAt, keeperAt, removeHandlesAt} from './support/Script.ts'
 
-const text = readFileSync(path.resolve(import.meta.dirname, '../../docs/shell.md'), 'utf8')
-const blocks = [...text.matchAll(/^```sh\n# (\S+)\n(.*?)^```$/gms)]
-const idioms = new Map(blocks.map(([, name = '', script = '']) => [name, script]))
-
-const tested = new Set<string>()
-/** The script as it stands in the docs. */
-const idiom = (name: string): string => {
-  const script = idioms.get(name)
-  if (script === undefined) throw new Error(`docs/shell.md has no block "# ${name}"`)
-  tested.add(name)
-  return script
-}
+const idioms = new Idioms('shell.md')
+const idiom = (name: string): string => idioms.script(name)
 
 let etcd: EtcdServer
 beforeAll(async () => {
@@ -31,17 +23,7 @@ afterAll(async () => {
   await etcd[Symbol.asyncDispose]()
 })
 
-const inEachShell = (
-  promise: string,
-  check: (shell: ScriptShell, place: ScriptPlace) => Promise<void>,
-): void => {
-  describe.concurrent(promise, () => {
-    test.each(scriptShells)('in $name', async (shell) => {
-      await using place = new ScriptPlace(etcd)
-      await check(shell, place)
-    })
-  })
-}
+const shells = inEachShell(() => etcd)
 
 /** A step's body: what somebody else gets who wants the lock now. */
 const asksFor = (lock: string): string => `leash run -n -l ${lock} true; echo "${lock}: $?" >>ran`
@@ -56,7 +38,7 @@ const nobodyListens = async (): Promise<Record<string, string>> => {
 }
 
 describe('a section', () => {
-  inEachShell('holds the lock during its steps, and not after', async (shell, place) => {
+  shells('holds the lock during its steps, and not after', async (shell, place) => {
     place.step('migrate', asksFor('deploy'))
     place.step('restart', asksFor('deploy'))
     expect(await place.run(shell, idiom('section'))).toEqual({status: 0, stdout: '', stderr: ''})
@@ -64,18 +46,15 @@ describe('a section', () => {
     await place.isFree()
   })
 
-  inEachShell(
-    'ends with the status of the step that fails, and gives the lock back',
-    async (shell, place) => {
-      place.step('migrate', 'exit 3')
-      place.step('restart')
-      expect((await place.run(shell, idiom('section'))).status).toBe(3)
-      expect(place.ran).toEqual(['migrate'])
-      await place.isFree()
-    },
-  )
+  shells('ends with the status of the step that fails, and gives the lock back', async (shell, place) => {
+    place.step('migrate', 'exit 3')
+    place.step('restart')
+    expect((await place.run(shell, idiom('section'))).status).toBe(3)
+    expect(place.ran).toEqual(['migrate'])
+    await place.isFree()
+  })
 
-  inEachShell('gives the lock back when TERM ends it', async (shell, place) => {
+  shells('gives the lock back when TERM ends it', async (shell, place) => {
     place.step('migrate', 'kill -TERM "$PPID"')
     place.step('restart')
     expect((await place.run(shell, idiom('section'))).status).toBe(143)
@@ -85,7 +64,7 @@ describe('a section', () => {
 })
 
 describe('a section that cleans up', () => {
-  inEachShell('ends with 0 when all went well', async (shell, place) => {
+  shells('ends with 0 when all went well', async (shell, place) => {
     place.step('deploy', asksFor('deploy'))
     place.step('rollback')
     expect((await place.run(shell, idiom('finish'))).status).toBe(0)
@@ -93,7 +72,7 @@ describe('a section that cleans up', () => {
     await place.isFree()
   })
 
-  inEachShell('cleans up after a failure while the lock is held', async (shell, place) => {
+  shells('cleans up after a failure while the lock is held', async (shell, place) => {
     place.step('deploy', 'exit 3')
     place.step('rollback', asksFor('deploy'))
     expect((await place.run(shell, idiom('finish'))).status).toBe(3)
@@ -101,7 +80,7 @@ describe('a section that cleans up', () => {
     await place.isFree()
   })
 
-  inEachShell('cleans up when the network is cut, and ends with 79', async (shell, place) => {
+  shells('cleans up when the network is cut, and ends with 79', async (shell, place) => {
     await using link = await TcpProxy.to(etcd)
     place.step('deploy', 'exec sleep 60')
     place.step('rollback')
@@ -121,7 +100,7 @@ describe('a section that cleans up', () => {
 })
 
 describe('a section that does not wait', () => {
-  inEachShell('ends with 0 and does nothing while another holds the lock', async (shell, place) => {
+  shells('ends with 0 and does nothing while another holds the lock', async (shell, place) => {
     place.step('deploy')
     await using holder = new Leash(['run', '-l', 'deploy', '--', 'sh', '-c', 'echo holds; read line'], {
       env: place.env,
@@ -133,7 +112,7 @@ describe('a section that does not wait', () => {
     expect(await place.fences('deploy')).toEqual([fence])
   })
 
-  inEachShell('works when the lock is free, and says 69 when nobody knows', async (shell, place) => {
+  shells('works when the lock is free, and says 69 when nobody knows', async (shell, place) => {
     place.step('deploy', asksFor('deploy'))
     expect((await place.run(shell, idiom('busy'))).status).toBe(0)
     expect(place.ran).toEqual(['deploy', 'deploy: 75'])
@@ -142,7 +121,7 @@ describe('a section that does not wait', () => {
     expect(place.ran).toHaveLength(2)
   })
 
-  inEachShell('does not wait for itself when it starts itself', async (shell, place) => {
+  shells('does not wait for itself when it starts itself', async (shell, place) => {
     const words = [`'${path.join(shellPrograms, shell.words[0])}'`, ...shell.words.slice(1)]
     place.step('deploy', `${words.join(' ')} script; echo "again: $?" >>ran`)
     expect((await place.run(shell, idiom('section').replaceAll(/migrate|restart/g, 'deploy'))).status).toBe(0)
@@ -151,7 +130,7 @@ describe('a section that does not wait', () => {
 })
 
 describe('steps without a keeper', () => {
-  inEachShell('hold the lock, and not after', async (shell, place) => {
+  shells('hold the lock, and not after', async (shell, place) => {
     place.step('migrate', asksFor('deploy'))
     place.step('restart', asksFor('deploy'))
     expect((await place.run(shell, idiom('steps'))).status).toBe(0)
@@ -159,14 +138,14 @@ describe('steps without a keeper', () => {
     await place.isFree()
   })
 
-  inEachShell('stop with 79 when the lock was lost in between', async (shell, place) => {
+  shells('stop with 79 when the lock was lost in between', async (shell, place) => {
     place.step('migrate', takesAway())
     place.step('restart')
     expect((await place.run(shell, idiom('steps'))).status).toBe(79)
     expect(place.ran).toEqual(['migrate'])
   })
 
-  inEachShell('end with 79 when the lock was lost in the last one', async (shell, place) => {
+  shells('end with 79 when the lock was lost in the last one', async (shell, place) => {
     place.step('migrate')
     place.step('restart', takesAway())
     expect((await place.run(shell, idiom('steps'))).status).toBe(79)
@@ -175,7 +154,7 @@ describe('steps without a keeper', () => {
 })
 
 describe.each(['export', 'eval'])('what "%s" evaluates', (name) => {
-  inEachShell('is the fencing token of the ticket, and the lock is given back', async (shell, place) => {
+  shells('is the fencing token of the ticket, and the lock is given back', async (shell, place) => {
     place.step('deploy', 'leash check --json >checked && cp "$LEASH_HANDLE" handle')
     const {status, stderr} = await place.run(shell, idiom(name))
     expect({status, stderr}).toEqual({status: 0, stderr: ''})
@@ -184,13 +163,13 @@ describe.each(['export', 'eval'])('what "%s" evaluates', (name) => {
     await place.isFree()
   })
 
-  inEachShell('ends the script with the status of leash', async (shell, place) => {
+  shells('ends the script with the status of leash', async (shell, place) => {
     place.step('deploy')
     expect((await place.run(shell, idiom(name), await nobodyListens())).status).toBe(69)
     expect(place.ran).toEqual([])
   })
 
-  inEachShell('ends the script when leash is killed or not there', async (shell, place) => {
+  shells('ends the script when leash is killed or not there', async (shell, place) => {
     place.step('deploy')
     const outer = {LEASH_HANDLE: '/the/outer/one'}
     place.step('lost/leash', 'kill -KILL $$')
@@ -207,7 +186,7 @@ describe.each(['export', 'eval'])('what "%s" evaluates', (name) => {
 })
 
 describe('several locks', () => {
-  inEachShell('are held together, each with its own fencing token', async (shell, place) => {
+  shells('are held together, each with its own fencing token', async (shell, place) => {
     place.step('deploy', asksFor('app'))
     place.step('migrate', `${asksFor('db')}; cp "$LEASH_HANDLE" handle`)
     const {status, stderr} = await place.run(shell, idiom('several'))
@@ -225,7 +204,7 @@ describe('several locks', () => {
 })
 
 describe('a child script', () => {
-  inEachShell('runs under the lock of its parent only', async (shell, place) => {
+  shells('runs under the lock of its parent only', async (shell, place) => {
     place.step('restart')
     const alone = await place.run(shell, idiom('child'))
     expect(alone.status).not.toBe(0)
@@ -241,7 +220,7 @@ describe('a child script', () => {
 })
 
 describe('a function', () => {
-  inEachShell('holds the lock until it ends, for its own shell', async (shell, place) => {
+  shells('holds the lock until it ends, for its own shell', async (shell, place) => {
     place.step('migrate', `${asksFor('deploy')}; cp "$LEASH_HANDLE" handle; echo "$PPID" >parent`)
     place.step('announce', asksFor('deploy'))
     const script = place.start(shell, idiom('function'))
@@ -253,7 +232,7 @@ describe('a function', () => {
     await place.isFree()
   })
 
-  inEachShell('returns the status of the step that fails', async (shell, place) => {
+  shells('returns the status of the step that fails', async (shell, place) => {
     place.step('migrate', 'exit 3')
     place.step('announce')
     expect((await place.run(shell, idiom('function'))).status).toBe(3)
@@ -263,6 +242,5 @@ describe('a function', () => {
 })
 
 test('every block of the docs is run', () => {
-  expect(blocks).toHaveLength(text.match(/^```sh$/gm)?.length ?? 0)
-  expect([...idioms.keys()].filter((name) => !tested.has(name))).toEqual([])
+  expect(idioms.untested).toEqual([])
 })
