@@ -1,7 +1,7 @@
 /**
  * leash as a library: what `leash run` and `leash campaign` are made of. Take a lock with `acquire`, alone or in another
  * `Mode`, listen to `lock.lost` and `lock.gone`, end what you do before the lock can pass on, and `release` it. A request with
- * `electionKeys` and a `proposal` campaigns; `lock.proclaim` says something else. See with `observe` who leads an election or
+ * `electionKeys` and a `proposal` campaigns; `store.proclaim` says something else. See with `observe` who leads an election or
  * holds a lock.
  */
 export {Clock, type TimeSource} from './lib/core/clock.ts'
