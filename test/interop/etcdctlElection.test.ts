@@ -54,6 +54,29 @@ describe.each<EtcdVersion>(['3.4', '3.5'])('etcdctl elect of etcd %s', (version)
       expect((await leader()).status).toBe(1)
     })
 
+    test('candidates of both lead in the order in which they came', async () => {
+      const ours = (value: string): Leash =>
+        new Leash(['campaign', '--endpoints', etcd.url, '--value', value, ...leashOptions])
+      await using first = ours('one')
+      await first.says(/elected/)
+      await using second = await candidate('two')
+      await using third = ours('three')
+      const all = async (): Promise<boolean> => (await keysUnder(etcd.url, `${etcdctlName}/`)).length === 3
+      await until('all to stand in the queue', all, {withinMs: 10_000})
+      expect(second.output).toBe('')
+      first.kill('SIGTERM')
+      expect((await first.end()).status).toBe(143)
+      await until('etcdctl to lead', () => second.output.endsWith('\ntwo\n'), {withinMs: 10_000})
+      expect(await leader()).toMatchObject({stdout: 'two\n'})
+      expect(third.stdout).toBe('')
+      await second.interrupt()
+      await third.says(/elected/)
+      await using observer = new EtcdctlProcess(etcd, 'elect', '-l', etcdctlName)
+      await until('etcdctl to see it', () => observer.output.endsWith('\nthree\n'), {withinMs: 10_000})
+      third.kill('SIGTERM')
+      expect((await third.end()).status).toBe(143)
+    })
+
     test('observers on both sides print the same, through cut connections and a compaction', async () => {
       await using link = await TcpProxy.to(etcd)
       await using first = await candidate('one')
