@@ -10,7 +10,7 @@ export type OfficeOutcome =
   | Extract<RunOutcome, {outcome: 'contended' | 'waitedOut' | 'interrupted'}>
   /** A signal ended it, and it was given back. */
   | {outcome: 'resigned'; signal: NodeJS.Signals; release: Release}
-  /** At the moment at which a job would get TERM. */
+  /** At the moment at which a job would get TERM; nothing was given back. */
   | {outcome: 'lost'; cause: LossCause}
 
 /**
@@ -52,8 +52,12 @@ async function lead(
   await aborted(AbortSignal.any([lock.lost, interrupted]))
   // A loss comes first, also one that nobody has noticed yet.
   lock.look()
-  const release = await lock.release(!lock.lost.aborted)
-  if (lock.lost.aborted) return {outcome: 'lost', cause: lock.lost.reason as LossCause}
+  if (lock.lost.aborted) {
+    // Nobody sees dead what relies on it. So it has until the lease runs out, and the mark has the next one wait.
+    lock.leave()
+    return {outcome: 'lost', cause: lock.lost.reason as LossCause}
+  }
+  const release = await lock.release(true)
   return {outcome: 'resigned', signal: (interrupted.reason as Interrupted).signal, release}
 }
 

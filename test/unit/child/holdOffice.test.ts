@@ -5,6 +5,7 @@ import type {HeldLock} from '../../../src/lib/core/heldLock.ts'
 import type {LeaseId} from '../../../src/lib/core/identifiers.ts'
 import type {LockRequest} from '../../../src/lib/core/lock.ts'
 import {electionKeys} from '../../../src/lib/core/lockName.ts'
+import {settlingMs} from '../../../src/lib/core/mode.ts'
 import {FakeStore} from '../../support/fakeStore.ts'
 import {nothingLeft} from '../core/severalLocks.fixture.ts'
 import {World, line, notAtAll, watch} from '../core/world.fixture.ts'
@@ -80,7 +81,32 @@ describe('a leadership under which nothing is run', () => {
     world.etcd.remove(leader.elected[0]?.places[0].ticket.key ?? '')
     await world.time.advance(0)
     expect(watched.value).toEqual({outcome: 'lost', cause: {kind: 'ticketGone'}})
-    nothingLeft(world)
+  })
+
+  test('whose ticket was deleted is followed half a second later, as what relied on it may be at work', async () => {
+    const {world, leader, end} = await ledWorld()
+    world.etcd.remove(leader.elected[0]?.places[0].ticket.key ?? '')
+    await world.time.advance(0)
+    await end
+    const next = new Candidate(world)
+    void next.campaign()
+    await world.time.advance(settlingMs - 1)
+    expect(next.elected).toEqual([])
+    await world.time.advance(1)
+    expect(next.elected).toHaveLength(1)
+  })
+
+  test('that is lost for want of renewals gives nothing back before its lease has run out, though etcd answers again', async () => {
+    const {world, leader, end} = await ledWorld()
+    const [{ticket}] = leader.elected[0]?.places ?? [{}]
+    leader.store.unreachable = 'silent'
+    leader.elected[0]?.lost.addEventListener('abort', () => (leader.store.unreachable = undefined))
+    await world.time.passing(end)
+    expect(world.etcd.leases).toEqual([ticket?.lease])
+    await world.time.advance(1000)
+    expect(tickets(world)).toEqual(['here'])
+    await world.time.advance(line.ttlMs)
+    expect(tickets(world)).toEqual([])
   })
 
   test('is lost at the moment of TERM when no renewal is confirmed, while it is still ours', async () => {
