@@ -97,18 +97,35 @@ describe.each<[EtcdVersion]>([['3.4'], ['3.5']])('the minimal role, with etcd %s
   })
 })
 
+test('to read the queue suffices to look at an election, and not to stand in it', async () => {
+  await using etcd = await start('3.5', [{type: 'READ', key: 'leash/election/x/', prefix: true}])
+  const env = envOf(etcd)
+  expect(await leash(['leader', 'x'], {env})).toEqual({status: 1, stdout: '', stderr: ''})
+  expect(await leash(['observe', 'x', '--once'], {env})).toMatchObject({status: 0, stderr: ''})
+  const {status, stderr} = await leash(['campaign', 'x', '--', 'true'], {env})
+  expect(status).toBe(77)
+  expect(stderr).toContain(
+    'denies user "deploy" to write leash/election/x/..., and to read and write leash/held/election/x, and to write leash/meta/...; grant it:',
+  )
+})
+
 describe('one right less is 77, and names it:', () => {
+  const jobs = {
+    'run --shared': {args: shared, rights: lockRights},
+    campaign: {args: campaign, rights: electionRights},
+  }
   test.each([
-    [shared, lockRights, 0, 'READ', 'write leash/lock/x/...', 'leash/lock/x/ --prefix'],
-    [shared, lockRights, 1, 'WRITE', 'read leash/held/lock/x', 'leash/held/lock/x'],
-    [shared, lockRights, 2, 'READ', 'write leash/held/beside/x/...', 'leash/held/beside/x/ --prefix'],
-    [shared, lockRights, 2, 'WRITE', 'read leash/held/beside/x/...', 'leash/held/beside/x/ --prefix'],
-    [campaign, electionRights, 0, 'READ', 'write leash/election/x/...', 'leash/election/x/ --prefix'],
-    [campaign, electionRights, 0, 'WRITE', 'read leash/election/x/...', 'leash/election/x/ --prefix'],
-    [campaign, electionRights, 1, 'READ', 'write leash/held/election/x', 'leash/held/election/x'],
-    [campaign, electionRights, 1, 'WRITE', 'read leash/held/election/x', 'leash/held/election/x'],
-    [campaign, electionRights, 2, 'READ', 'write leash/meta/...', 'leash/meta/ --prefix'],
-  ] as const)('%j with %j, where number %i has only %s', async (args, rights, index, type, lacking, keys) => {
+    ['run --shared', 0, 'READ', 'write leash/lock/x/...', 'leash/lock/x/ --prefix'],
+    ['run --shared', 1, 'WRITE', 'read leash/held/lock/x', 'leash/held/lock/x'],
+    ['run --shared', 2, 'READ', 'write leash/held/beside/x/...', 'leash/held/beside/x/ --prefix'],
+    ['run --shared', 2, 'WRITE', 'read leash/held/beside/x/...', 'leash/held/beside/x/ --prefix'],
+    ['campaign', 0, 'READ', 'write leash/election/x/...', 'leash/election/x/ --prefix'],
+    ['campaign', 0, 'WRITE', 'read leash/election/x/...', 'leash/election/x/ --prefix'],
+    ['campaign', 1, 'READ', 'write leash/held/election/x', 'leash/held/election/x'],
+    ['campaign', 1, 'WRITE', 'read leash/held/election/x', 'leash/held/election/x'],
+    ['campaign', 2, 'READ', 'write leash/meta/...', 'leash/meta/ --prefix'],
+  ] as const)('%s, right %i is only to %s', async (what, index, type, lacking, keys) => {
+    const {args, rights} = jobs[what]
     const less = rights.map((right, at) => (at === index ? {...right, type} : right))
     await using etcd = await start('3.5', less)
     expect(await leash(args, {env: envOf(etcd)})).toEqual({
