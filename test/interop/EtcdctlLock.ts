@@ -25,7 +25,10 @@ export class EtcdctlLock implements AsyncDisposable {
   }
 
   async locked(): Promise<void> {
-    await until('etcdctl to get the lock', () => this.hasLock, {withinMs: 20_000})
+    await until('etcdctl to get the lock', () => this.hasLock, {
+      withinMs: 20_000,
+      detail: () => this.#process.errors,
+    })
   }
 
   release(): Promise<void> {

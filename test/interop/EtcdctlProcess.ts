@@ -7,18 +7,25 @@ export class EtcdctlProcess implements AsyncDisposable {
   readonly #process: ChildProcess
   readonly #exit: Promise<unknown>
   #output = ''
+  #errors = ''
 
   constructor(etcd: EtcdServer, ...args: string[]) {
     this.#process = spawn(etcdctlProgram(etcd.version), ['--endpoints', etcd.url, ...args], {
       env: {...process.env, ETCDCTL_API: '3'},
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#process.stdout?.setEncoding('utf8').on('data', (text: string) => (this.#output += text))
+    this.#process.stderr?.setEncoding('utf8').on('data', (text: string) => (this.#errors += text))
     this.#exit = once(this.#process, 'exit')
   }
 
   get output(): string {
     return this.#output
+  }
+
+  /** What it said on stderr: for the reader of a failure. */
+  get errors(): string {
+    return this.#errors
   }
 
   /** As a person ends it: it deletes its key, and revokes nothing. */

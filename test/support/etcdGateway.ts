@@ -45,8 +45,18 @@ export const call = async <T>(url: string, path: string, body: unknown, withinMs
   return JSON.parse(content) as T
 }
 
-const encode = (plain: string): string => Buffer.from(plain).toString('base64')
-const decode = (coded: string | undefined): string => Buffer.from(coded ?? '', 'base64').toString()
+/** What one call answers that goes on and on. Ends when etcd goes away, or throws, as it does when `signal` aborts. */
+export async function* answers<T>(
+  url: string,
+  path: string,
+  body: unknown,
+  signal: AbortSignal,
+): AsyncGenerator<T> {
+  for await (const line of lines(await post(url, path, body, signal))) yield JSON.parse(line) as T
+}
+
+export const encode = (plain: string): string => Buffer.from(plain).toString('base64')
+export const decode = (coded: string | undefined): string => Buffer.from(coded ?? '', 'base64').toString()
 /** The end of the range of all keys that begin with `prefix`. Enough for the ASCII prefixes of tests. */
 const rangeEnd = (prefix: string): string =>
   prefix === ''
@@ -55,7 +65,7 @@ const rangeEnd = (prefix: string): string =>
 
 /** A lease id as etcdctl prints it and as keys carry it. */
 const leaseHex = (decimal: string): string => BigInt(decimal).toString(16)
-const leaseDecimal = (hex: string): string => BigInt(`0x${hex}`).toString()
+export const leaseDecimal = (hex: string): string => BigInt(`0x${hex}`).toString()
 
 export interface Key {
   readonly key: string
@@ -191,10 +201,8 @@ export const watchPrefix = async (
 ): Promise<void> => {
   try {
     const create = {create_request: {...prefixOf(prefix), start_revision: startRevision}}
-    const answer = await post(url, '/v3/watch', create, signal)
-    for await (const line of lines(answer)) {
+    for await (const {result} of answers<WatchLine>(url, '/v3/watch', create, signal)) {
       const atMs = nowMs()
-      const {result} = JSON.parse(line) as WatchLine
       if (!result || result.canceled) return
       if (result.created) handlers.onCreated()
       for (const {type = 'PUT', kv} of result.events ?? []) {
