@@ -65,11 +65,6 @@ export class Contender implements AsyncDisposable {
     await this.#leash.says(/; waiting\n/, 'stderr')
   }
 
-  /** Resolves when it has given up a ticket that it waited with. */
-  async losesItsLease(): Promise<void> {
-    await this.#leash.says(/queued again, at the end\n/, 'stderr')
-  }
-
   /** Resolves when it has queued once more, with a ticket of its own. */
   async queuedAgain(): Promise<void> {
     await this.#leash.says(/queued again, at the end\n[^]*; waiting\n/, 'stderr')
@@ -105,6 +100,16 @@ export class Contender implements AsyncDisposable {
     return this.#leash.end()
   }
 
+  /** Stops leash, and not its command. */
+  freeze(): void {
+    this.#leash.kill('SIGSTOP')
+  }
+
+  /** Lets it go on, if it was frozen. */
+  thaw(): void {
+    this.#leash.kill('SIGCONT')
+  }
+
   /** Kills leash, and not its command. */
   crash(): Promise<void> {
     return this.#leash.killHard()
@@ -115,11 +120,7 @@ export class Contender implements AsyncDisposable {
   }
 
   #keys(reading: 0 | 1): string[] {
-    return (
-      this.stdout
-        .split(/^holds .*$/m)
-        [reading]?.split('\n')
-        .filter(Boolean) ?? []
-    )
+    const text = this.stdout.split(/^holds .*$/m)[reading] ?? ''
+    return text.split('\n').filter(Boolean)
   }
 }

@@ -9,11 +9,10 @@ import {Contender, queueOf, type Way, ways} from './Contender.ts'
 import {hasTurn, leaseOf, type Rival, type StartRival} from './Rival.ts'
 import {standing} from './queue.ts'
 
-type End = 'ends' | 'is killed' | 'has its lease revoked'
+const ends = ['ends', 'is killed', 'has its lease revoked'] as const
+type End = (typeof ends)[number]
 
-const cells = ways.flatMap((way) =>
-  (['ends', 'is killed', 'has its lease revoked'] as const).map((end) => ({way, end, title: way.title})),
-)
+const rows = ways.flatMap((way) => ends.map((end) => ({way, end})))
 
 /** Of one etcd, a row for each way of leash and each end of the first, in both orders. */
 export const describeExclusion = (version: EtcdVersion, start: StartRival): void => {
@@ -45,9 +44,8 @@ export const describeExclusion = (version: EtcdVersion, start: StartRival): void
       expect(await leash([...words, name, '--endpoints', etcd.url, '--', 'true'])).toMatchObject({status: 0})
     }
 
-    test.concurrent.each(cells)(
-      'leash $title waits for it, and has its turn when it $end',
-      async ({way, end}) => {
+    for (const {way, end} of rows) {
+      test.concurrent(`leash ${way.title} waits for it, and has its turn when it ${end}`, async () => {
         const name = `case${names++}`
         const queue = queueOf(way, name)
         await using rival = await start(etcd, way.service, queue)
@@ -62,12 +60,9 @@ export const describeExclusion = (version: EtcdVersion, start: StartRival): void
         ours.tellToEnd()
         expect((await ours.end()).status).toBe(ours.cleanStatus)
         await nothingOfOurs(name, key)
-      },
-    )
+      })
 
-    test.concurrent.each(cells)(
-      'it waits for leash $title, and has its turn when that $end',
-      async ({way, end}) => {
+      test.concurrent(`it waits for leash ${way.title}, and has its turn when that ${end}`, async () => {
         const name = `case${names++}`
         const queue = queueOf(way, name)
         const isLeftToRun = end === 'is killed' && !way.hasCommand
@@ -87,8 +82,8 @@ export const describeExclusion = (version: EtcdVersion, start: StartRival): void
         await rival.release()
         if (end === 'has its lease revoked' || isLeftToRun) await nextOfOurs(way, name)
         await nothingOfOurs(name, key)
-      },
-    )
+      })
+    }
   })
 }
 

@@ -1,80 +1,88 @@
-import {describe, expect, test} from 'vitest'
+import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {EtcdServer, type EtcdVersion} from '../support/EtcdServer.ts'
 import {deleteKey, revoke} from '../support/etcdGateway.ts'
-import {Contender, queueOf, ways} from './Contender.ts'
+import {Contender, queueOf, type Way, ways} from './Contender.ts'
 import {hasTurn, leaseOf, startEtcdctl} from './Rival.ts'
 import {standing} from './queue.ts'
-
-const name = 'api'
 
 /** Long enough for etcdctl to keep its lease while etcd starts anew. */
 const ttlS = 20
 
-const deleteTicket = ({url}: EtcdServer, key: string): Promise<void> => deleteKey(url, key)
-const revokeLease = ({url}: EtcdServer, key: string): Promise<void> => revoke(url, leaseOf(key))
-const restart = async (etcd: EtcdServer): Promise<void> => {
-  await etcd.kill()
-  await etcd.restart()
+/** How a waiter comes to have no ticket any more. */
+interface Loss {
+  readonly title: string
+  readonly options?: readonly string[]
+  readonly lose: (etcd: EtcdServer, waiter: Contender, key: string) => Promise<unknown>
 }
-const losses = [
-  {loss: 'its ticket is deleted', lose: deleteTicket},
-  {loss: 'its lease is revoked', lose: revokeLease},
-  {
-    loss: 'its lease is revoked, and etcd started anew',
-    lose: async (etcd: EtcdServer, key: string) => {
-      await revokeLease(etcd, key)
-      await restart(etcd)
-    },
+
+const deleted: Loss = {
+  title: 'its ticket was deleted',
+  lose: ({url}, _, key) => deleteKey(url, key),
+}
+const revoked: Loss = {
+  title: 'its lease was revoked',
+  lose: ({url}, _, key) => revoke(url, leaseOf(key)),
+}
+const ranOut: Loss = {
+  title: 'its lease ran out while it was frozen',
+  options: ['--ttl', '3s'],
+  lose: (etcd, waiter, key) => {
+    waiter.freeze()
+    return standing(etcd, key.slice(0, key.lastIndexOf('/')), 2)
   },
-]
-const cells = ways.flatMap((way) => losses.map((loss) => ({way, title: way.title, ...loss})))
-
-// Between two of etcdctl: its predecessor goes when its own ticket has gone, and its successor has its turn.
-describe.each<EtcdVersion>(['3.4', '3.5'])('a waiter in the queue of etcd %s', (version) => {
-  test.concurrent.each(cells)(
-    'of leash $title does not take the turn of a ticket that it has no more: $loss while it waits',
-    async ({way, lose}) => {
-      await using etcd = await EtcdServer.start({version})
-      const queue = queueOf(way, name)
-      await using before = await startEtcdctl(etcd, way.service, queue, ttlS)
-      await hasTurn(before)
-      await using ours = new Contender(etcd, way, name)
-      await ours.waits()
-      const lost = (await standing(etcd, queue, 2)).at(-1)?.key ?? ''
-      await using after = await startEtcdctl(etcd, way.service, queue, ttlS)
-      await standing(etcd, queue, 3)
-      await lose(etcd, lost)
-      await before.release()
-      await hasTurn(after)
-      await ours.queuedAgain()
-      expect(ours.stdout).toBe('')
-      const again = (await standing(etcd, queue, 2)).at(-1)?.key ?? ''
-      expect(again).not.toBe(lost)
-      await after.release()
-      expect(await ours.turn()).toMatchObject({key: again, queue: [again]})
-      ours.tellToEnd()
-      expect((await ours.end()).status).toBe(ours.cleanStatus)
-    },
-  )
-
-  test('does not take the turn of a lease that it could not renew for too long, though its ticket still stands', async () => {
-    await using etcd = await EtcdServer.start({version})
-    const [way] = ways.filter(({hasCommand}) => !hasCommand)
-    if (way === undefined) throw new Error('there is no way without a command')
-    const queue = queueOf(way, name)
-    await using before = await startEtcdctl(etcd, way.service, queue, ttlS)
-    await hasTurn(before)
-    await using ours = new Contender(etcd, way, name, '--ttl', '3s')
-    await ours.waits()
-    const lost = (await standing(etcd, queue, 2)).at(-1)?.key ?? ''
+}
+const restarted: Loss = {
+  title: 'its lease was revoked, and etcd started anew',
+  lose: async (etcd, waiter, key) => {
+    await revoked.lose(etcd, waiter, key)
     await etcd.kill()
-    await ours.losesItsLease()
     await etcd.restart()
-    await ours.queuedAgain()
-    await before.release()
-    const {key} = await ours.turn()
-    expect(key).not.toBe(lost)
-    ours.tellToEnd()
-    expect((await ours.end()).status).toBe(ours.cleanStatus)
+  },
+}
+
+/**
+ * leash waits between two of etcdctl. When its predecessor goes, its own ticket has gone already: so it is not its turn, but
+ * that of its successor.
+ */
+const hasNoTurn = async (etcd: EtcdServer, way: Way, name: string, {lose, options = []}: Loss) => {
+  const queue = queueOf(way, name)
+  await using before = await startEtcdctl(etcd, way.service, queue, ttlS)
+  await hasTurn(before)
+  await using ours = new Contender(etcd, way, name, ...options)
+  await ours.waits()
+  const lost = (await standing(etcd, queue, 2)).at(-1)?.key ?? ''
+  await using after = await startEtcdctl(etcd, way.service, queue, ttlS)
+  await standing(etcd, queue, 3)
+  await lose(etcd, ours, lost)
+  await before.release()
+  await hasTurn(after)
+  ours.thaw()
+  await ours.queuedAgain()
+  expect(ours.stdout).toBe('')
+  const again = (await standing(etcd, queue, 2)).at(-1)?.key ?? ''
+  expect(again).not.toBe(lost)
+  await after.release()
+  expect(await ours.turn()).toMatchObject({key: again, queue: [again]})
+  ours.tellToEnd()
+  expect((await ours.end()).status).toBe(ours.cleanStatus)
+}
+
+for (const version of ['3.4', '3.5'] satisfies EtcdVersion[]) {
+  describe(`a waiter at etcd ${version} has no turn by a ticket that is gone, and queues again:`, () => {
+    let etcd: EtcdServer
+    beforeAll(async () => {
+      etcd = await EtcdServer.start({version})
+    })
+    afterAll(() => etcd[Symbol.asyncDispose]())
+    for (const [place, way] of ways.entries()) {
+      for (const [cause, loss] of [deleted, revoked, ranOut].entries())
+        test.concurrent(`${way.title}, when ${loss.title}`, () =>
+          hasNoTurn(etcd, way, `waiter${place}-${cause}`, loss),
+        )
+      test.concurrent(`${way.title}, when ${restarted.title}`, async () => {
+        await using ofItsOwn = await EtcdServer.start({version})
+        await hasNoTurn(ofItsOwn, way, 'waiter', restarted)
+      })
+    }
   })
-})
+}
