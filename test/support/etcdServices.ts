@@ -57,7 +57,7 @@ const toLeader = ({kv}: LeaderAnswer): Leader => ({key: decode(kv?.key), value: 
 export const leaderOf = async (url: string, name: string): Promise<Leader> =>
   toLeader(await call<LeaderAnswer>(url, '/v3/election/leader', {name: encode(name)}))
 
-/** Tells each leader and each value of it, until `signal` aborts; resolves then. */
+/** Tells each leader and each value of it, until `signal` aborts or etcd goes away; resolves in each case. */
 export const observe = async (
   url: string,
   name: string,
@@ -68,7 +68,7 @@ export const observe = async (
     const body = {name: encode(name)}
     for await (const {result} of answers<{result: LeaderAnswer}>(url, '/v3/election/observe', body, signal))
       onLeader(toLeader(result))
-  } catch (error) {
-    if (!signal.aborted) throw error
+  } catch {
+    // Cut off, or told to stop: both are an end of it.
   }
 }
