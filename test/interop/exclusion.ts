@@ -14,6 +14,9 @@ type End = (typeof ends)[number]
 
 const rows = ways.flatMap((way) => ends.map((end) => ({way, end})))
 
+/** One of each queue: what a waiter leaves behind depends on nothing else. */
+const onePerService = ways.filter(({title}) => title === 'run' || title === 'campaign -- COMMAND')
+
 /** Of one etcd, a row for each way of leash and each end of the first, in both orders. */
 export const describeExclusion = (version: EtcdVersion, start: StartRival): void => {
   describe(`of etcd ${version}`, () => {
@@ -83,6 +86,48 @@ export const describeExclusion = (version: EtcdVersion, start: StartRival): void
         if (end === 'has its lease revoked' || isLeftToRun) await nextOfOurs(way, name)
         await nothingOfOurs(name, key)
       })
+    }
+
+    for (const way of onePerService) {
+      test.concurrent(`leash ${way.title} that is killed while it waits keeps nobody waiting`, async () => {
+        const name = `case${names++}`
+        const queue = queueOf(way, name)
+        await using first = await start(etcd, way.service, queue)
+        await hasTurn(first)
+        await using ours = new Contender(etcd, way, name, '--ttl', '3s')
+        await ours.waits()
+        const key = (await standing(etcd, queue, 2)).at(-1)?.key ?? ''
+        await using last = await start(etcd, way.service, queue)
+        await standing(etcd, queue, 3)
+        await ours.crash()
+        await first.release()
+        await hasTurn(last)
+        expect(ours.stdout).toBe('')
+        await last.release()
+        await nothingOfOurs(name, key)
+      })
+
+      test.concurrent(
+        `it keeps leash ${way.title} waiting no longer when it is killed while it waits`,
+        async () => {
+          const name = `case${names++}`
+          const queue = queueOf(way, name)
+          await using first = new Contender(etcd, way, name)
+          await first.turn()
+          await using rival = await start(etcd, way.service, queue)
+          await standing(etcd, queue, 2)
+          await using last = new Contender(etcd, way, name)
+          await last.waits()
+          await rival.crash()
+          expect(last.stdout).toBe('')
+          first.tellToEnd()
+          const {key, queue: seen} = await last.turn()
+          expect(seen).toEqual([key])
+          last.tellToEnd()
+          expect((await last.end()).status).toBe(last.cleanStatus)
+          await nothingOfOurs(name, key)
+        },
+      )
     }
   })
 }
