@@ -4,7 +4,7 @@ import {answers, call, decode, encode, leaseDecimal} from './etcdGateway.ts'
 /** They answer when the lock or the leadership is there. */
 const turnMs = 60_000
 
-/** Leaderships as the service wants them back: as it gave them. */
+/** A leadership, as the service gave it and wants it back: its bytes in base64. */
 export interface LeaderKey {
   readonly name: string
   readonly key: string
