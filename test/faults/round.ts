@@ -103,7 +103,7 @@ export class Round implements AsyncDisposable {
   /** The ticket that the waiter puts next. */
   nextTicket(waiter = this.waiter): Promise<KeyEvent> {
     const known = new Set(this.stage.tickets.events.filter(({type}) => type === 'PUT').map(({key}) => key))
-    const isNew = ({key}: KeyEvent) => key.startsWith(`${this.prefix}lock/`) && !known.has(key)
+    const isNew = ({key}: KeyEvent) => key.startsWith(`${this.prefix}${this.tool.queue}/`) && !known.has(key)
     return this.stage.tickets.created(isNew, this.ttlMs + 10_000).catch((error: unknown) => {
       throw new Error(`no ticket of the waiter\n${waiter.describe()}`, {cause: error})
     })

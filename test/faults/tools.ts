@@ -11,6 +11,8 @@ export interface Tool {
   readonly faults: readonly Fault[]
   /** Takes the command line of `run`, in place of the built leash. */
   readonly program?: readonly string[]
+  /** Where its tickets stand, below the prefix. */
+  readonly queue: 'lock' | 'election'
   /** The TTL at which it is struck if nobody chooses another. */
   readonly ttlMs: number
   /** How it ends when the lease is lost: with one of these. */
@@ -29,10 +31,19 @@ const script = (name: string): string[] => ['sh', path.join(import.meta.dirname,
 export const run: Tool = {
   name: 'run',
   faults: runFaults,
+  queue: 'lock',
   ttlMs: 3000,
   lostEnds: [79],
   saysTier: true,
   characterOf,
+}
+
+/** A candidate with a command: a second leader is a second tree. */
+export const campaign: Tool = {
+  ...run,
+  name: 'campaign',
+  program: script('campaign.sh'),
+  queue: 'election',
 }
 
 /** `acquire --keep` by a shell, which is ended with its descendants. */
@@ -40,6 +51,7 @@ export const acquire: Tool = {
   name: 'acquire',
   faults: keptFaults,
   program: script('acquire.sh'),
+  queue: 'lock',
   ttlMs: 3000,
   lostEnds: ['SIGTERM', 'SIGKILL'],
   saysTier: false,
@@ -51,6 +63,7 @@ export const check: Tool = {
   name: 'check',
   faults: checkedFaults,
   program: script('check.sh'),
+  queue: 'lock',
   // Two commands have to start in each half of it.
   ttlMs: 6000,
   lostEnds: [79],
@@ -58,4 +71,4 @@ export const check: Tool = {
   characterOf: stepCharacterOf,
 }
 
-export const tools: readonly Tool[] = [run, acquire, check]
+export const tools: readonly Tool[] = [run, campaign, acquire, check]
