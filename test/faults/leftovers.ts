@@ -1,4 +1,5 @@
 /** What must be gone when all has ended. */
+import {keysUnder, leases} from '../support/etcdGateway.ts'
 import {until, WaitedInVain} from '../support/wait.ts'
 import {cleanUpMs, type Fault} from './Fault.ts'
 import type {Round} from './round.ts'
@@ -41,4 +42,13 @@ export const noteWhatIsLeft = async (fault: Fault, round: Round, verdict: Verdic
 export const leftOfStage = async (fault: Fault, stage: Stage, ttlMs: number): Promise<Verdict> => {
   const leases = async (): Promise<string[]> => (await stage.leases()).map((lease) => `lease ${lease}`)
   return {...emptyVerdict(), ...(await leftAfter(cleanUpMs(fault, ttlMs), leases))}
+}
+
+/** The keys and leases that an etcd still has after so much time, if it has any. */
+export const leftAt = async ({url}: {readonly url: string}, withinMs: number): Promise<string[]> => {
+  const {problems} = await leftAfter(withinMs, async () => [
+    ...(await keysUnder(url, '')).map(({key}) => key),
+    ...(await leases(url)).map((lease) => `lease ${lease}`),
+  ])
+  return problems
 }

@@ -19,6 +19,8 @@
 #       stop          stops itself when it said "running"
 #       closed-pipe   writes to pipes that nobody reads; its stdout is one (see Job.ts)
 #       tidy          when it ends by itself, it has ended its children before
+#       shared        takes the flock as a reader, beside others that do
+#       slots=N       takes the flock of one of N files in its place, of any that is free
 # With STEP_MS and MAY_STEP in its environment it works in steps: it runs the command MAY_STEP, and has the flock for no longer
 # than so many milliseconds after it began to ask. It notes "resting" when it gave the flock back, and "working" when it has
 # it again. When the command fails, it ends with 79.
@@ -26,13 +28,14 @@
 # "exit STATUS AFTER_MS" from the socket. None of them outlives the test: they end when the socket's other end does.
 use strict;
 use warnings;
-use Fcntl qw(LOCK_EX LOCK_NB LOCK_UN O_WRONLY O_APPEND O_CREAT);
+use Fcntl qw(LOCK_EX LOCK_NB LOCK_SH LOCK_UN O_WRONLY O_APPEND O_CREAT);
 use POSIX ();
 use Socket qw(AF_UNIX MSG_PEEK SOCK_STREAM pack_sockaddr_un);
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 my ($directory, $name, @modes) = @ARGV;
 my %mode = map { $_ => 1 } @modes;
+my ($slots) = map { /^slots=(\d+)$/ } @modes;
 my @children;
 # Ten seconds of a chain, longer than any test needs it. Where only a sweep over /proc can end it, it must live longer than a
 # sweep takes from seeing to killing. More often, and the process ids of the machine would go round in no time.
@@ -43,7 +46,33 @@ $SIG{PIPE} = 'IGNORE';
 sysopen(my $record, "$directory/record", O_WRONLY | O_APPEND | O_CREAT) or die "record: $!";
 socket(my $harness, AF_UNIX, SOCK_STREAM, 0) or die "socket: $!";
 connect($harness, pack_sockaddr_un("$directory/socket")) or die "connect: $!";
-open(my $flock, '>>', "$directory/flock") or die "flock: $!";
+
+sub lock_file {
+    open(my $file, '>>', "$directory/$_[0]") or die "$_[0]: $!";
+    return $file;
+}
+
+my $flock = lock_file('flock');
+my @slot_files = map { lock_file("slot.$_") } 1 .. $slots // 0;
+my $gate = lock_file('gate');
+
+# Whether it has the flock: at once, if at all.
+sub takes_flock {
+    return flock($flock, ($mode{shared} ? LOCK_SH : LOCK_EX) | LOCK_NB) unless $slots;
+    # Meanwhile nobody else takes one, only gives one back: if each is found taken, then all were when we began to look.
+    flock($gate, LOCK_EX);
+    my $took = 0;
+    for my $file (@slot_files) {
+        last if $took = flock($file, LOCK_EX | LOCK_NB);
+    }
+    flock($gate, LOCK_UN);
+    return $took;
+}
+
+sub waits_for_flock {
+    return flock($flock, $mode{shared} ? LOCK_SH : LOCK_EX) unless $slots;
+    Time::HiRes::sleep(0.002) until takes_flock();
+}
 
 sub note {
     my $line = join("\t", $_[0], $name, sprintf('%.0f', clock_gettime(CLOCK_MONOTONIC) * 1e9), $$, @_[1 .. $#_]) . "\n";
@@ -102,10 +131,10 @@ sub next_step {
     flock($flock, LOCK_UN);
     note('resting');
     my $end = ask();
-    my $alone = flock($flock, LOCK_EX | LOCK_NB);
+    my $alone = takes_flock();
     note($alone ? 'working' : 'VIOLATION');
     if (!$alone) {
-        flock($flock, LOCK_EX);
+        waits_for_flock();
         note('overlap-ended');
     }
     return $end;
@@ -121,7 +150,7 @@ sub is_told {
 }
 
 my $step_end = defined $ENV{STEP_MS} ? ask() : undef;
-my $alone = flock($flock, LOCK_EX | LOCK_NB);
+my $alone = takes_flock();
 note('VIOLATION') unless $alone;
 
 with_child(sub { linger() }) if $mode{fork};
@@ -134,7 +163,7 @@ write_in_vain() if $mode{'closed-pipe'};
 
 note('running', map { $ENV{"LEASH_$_"} // '' } qw(LOCK FENCE LEASE KEY));
 if (!$alone) {
-    flock($flock, LOCK_EX);
+    waits_for_flock();
     note('overlap-ended');
 }
 kill('STOP', $$) if $mode{stop};

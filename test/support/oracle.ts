@@ -18,6 +18,8 @@ export type FixtureMode =
   | 'stop'
   | 'closed-pipe'
   | 'tidy'
+  | 'shared'
+  | `slots=${number}`
 
 /** What leash told the child through its environment. Empty where it told nothing. */
 export interface Running {
@@ -109,7 +111,8 @@ export class Tree {
 
 /**
  * The oracle for "at most one": the kernel. All trees of one oracle want the same local flock; the fixture opens
- * and takes it itself, so it is held exactly as long as any process of that tree lives. One oracle for each lock.
+ * and takes it itself, so it is held exactly as long as any process of that tree lives. One oracle for each lock. The same for
+ * "no writer beside a reader" and "at most N", with fixtures that are told so.
  */
 export class Oracle implements AsyncDisposable {
   readonly directory: string
@@ -151,7 +154,7 @@ export class Oracle implements AsyncDisposable {
     }
   }
 
-  /** Each time a tree started while another one lived. Must be empty. */
+  /** Each time a tree started beside one that it must not live beside. Must be empty. */
   violations(): Note[] {
     return this.notes().filter(({event}) => event === 'VIOLATION')
   }
