@@ -7,11 +7,13 @@ import {buildBareLeash} from './bareLeash.ts'
 import {ConsulAgent} from './ConsulAgent.ts'
 import {measureEndings} from './endings.ts'
 import {measureHandles} from './handles.ts'
+import {measureHandOver} from './handOver.ts'
 import {medianMs, type Contender, measure, onPath, versionOf} from './measure.ts'
 
 /*
  * What one lock around `true` costs, from exec to exit, beside bare Node and other tools that lock; what the commands for a
- * script cost beside that; and how soon a tree is empty, and the next holder starts, when the lock or leash itself is gone.
+ * script cost beside that; how soon the next candidate leads when a leader resigns; and how soon a tree is empty, and the next
+ * holder starts, when the lock or leash itself is gone.
  *
  *   npm run bench -- [--rounds N] [--json]
  *
@@ -118,10 +120,13 @@ const [, ours = NaN, ofGroup = NaN, bare = NaN] = rows.map(({timesNode}) => time
 const added = {cgroup: ours / bare - 1, session: ofGroup / bare - 1}
 
 const handles = await measureHandles(leash, environment, rounds)
+const handOver = await measureHandOver(leash, etcdctl, environment, etcd.url, rounds)
 const endings = await measureEndings(Math.max(1, Math.floor(rounds / 3)))
 
 if (values.json) {
-  console.log(JSON.stringify({rounds, goal: mostTimesNode, added, rows, handles, endings}, undefined, 2))
+  console.log(
+    JSON.stringify({rounds, goal: mostTimesNode, added, rows, handles, handOver, endings}, undefined, 2),
+  )
 } else {
   const width = Math.max(...rows.map(({name}) => name.length))
   console.log(`${''.padEnd(width)}   median  fastest   x node`)
@@ -141,6 +146,10 @@ if (values.json) {
   console.log(
     `a keeper: ${keeper.rssKb} kB resident, ${(keeper.rssKb / bareNode.rssKb).toFixed(2)} times bare Node; ` +
       `${keeper.pssKb} kB proportionally, ${(keeper.pssKb / bareNode.pssKb).toFixed(2)} times\n`,
+  )
+  const {leashMs, etcdctlMs, ratio} = handOver
+  console.log(
+    `resign to elected: leash campaign ${leashMs.toFixed(1)} ms, etcdctl elect ${etcdctlMs.toFixed(1)} ms, ${ratio.toFixed(2)} times\n`,
   )
   for (const {tier, toldToEmptyMs, bareToEmptyMs, ...killed} of endings) {
     const {killedToEmptyMs, killedToNextMs, guardPssKb, guardRssKb} = killed
