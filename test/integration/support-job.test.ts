@@ -66,6 +66,34 @@ describe('the oracle', () => {
     expect(ended.atMs - (violation?.atMs ?? 0)).toBeGreaterThan(45)
   })
 
+  test.each<{beside: string; holders: FixtureMode[]; intruder: FixtureMode[]}>([
+    {beside: 'a writer beside readers', holders: ['shared', 'shared'], intruder: []},
+    {beside: 'one more than there are slots', holders: ['slots=2', 'slots=2'], intruder: ['slots=2']},
+  ])('$beside is a violation, until they have ended', async ({holders, intruder}) => {
+    await using oracle = await Oracle.create()
+    for (const [index, mode] of holders.entries()) {
+      start(oracle, `holder ${index}`, [mode])
+      await oracle.tree(`holder ${index}`).running()
+    }
+    expect(oracle.violations()).toEqual([])
+    start(oracle, 'intruder', intruder)
+    await oracle.tree('intruder').running()
+    expect(oracle.violations().map(({name}) => name)).toEqual(['intruder'])
+    for (const index of holders.keys()) oracle.tree(`holder ${index}`).exit(0)
+    await until('the overlap to end', () => oracle.notes().some(({event}) => event === 'overlap-ended'), {
+      withinMs: 5000,
+    })
+  })
+
+  test('a reader beside a writer is a violation', async () => {
+    await using oracle = await Oracle.create()
+    start(oracle, 'writer')
+    await oracle.tree('writer').running()
+    start(oracle, 'reader', ['shared'])
+    await oracle.tree('reader').running()
+    expect(oracle.violations().map(({name}) => name)).toEqual(['reader'])
+  })
+
   test.each(['fork', 'own-groups', 'setsid', 'daemon'] as const)(
     'a tree is not empty while a process that it forked lives (%s)',
     async (mode) => {
