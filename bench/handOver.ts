@@ -29,7 +29,8 @@ const settlingMs = 300
 /**
  * How soon after a clean resignation the next candidate leads, in turn with `etcdctl elect`.
  *
- * @param leash the built command, @param etcdctl the program
+ * @param leash the built command
+ * @param etcdctl the program
  * @param environment by which leash finds Node and etcd
  */
 export async function measureHandOver(
