@@ -42,13 +42,13 @@ async function lead(
   interrupted: AbortSignal,
   onElected: (lock: HeldLock) => void,
 ): Promise<OfficeOutcome> {
-  lock.childStarted()
   try {
     onElected(lock)
   } catch (error) {
     await lock.release(!lock.lost.aborted)
     throw error
   }
+  lock.childStarted()
   await aborted(AbortSignal.any([lock.lost, interrupted]))
   // A loss comes first, also one that nobody has noticed yet.
   lock.look()

@@ -56,26 +56,40 @@ export class Clock {
     return this.#source.schedule(delayMs, wake)
   }
 
-  /** Resolves when `atMs` has come, looking again every second; rejects with `signal.reason` when that is aborted. */
-  async sleepUntil(atMs: number, signal?: AbortSignal): Promise<void> {
-    for (let leftMs = atMs - this.elapsedMs(); leftMs > 0; leftMs = atMs - this.elapsedMs()) {
-      await this.#pause(Math.min(leftMs, longestSleepMs), signal)
+  /**
+   * Calls `wake` once when `atMs` has come, looking again every second, and never before this has returned; the function
+   * returned cancels it.
+   */
+  at(atMs: number, wake: () => void): () => void {
+    const look = (): (() => void) => {
+      const leftMs = atMs - this.elapsedMs()
+      return leftMs > 0
+        ? this.#source.schedule(Math.min(leftMs, longestSleepMs), () => (cancel = look()))
+        : soon(wake)
     }
-    signal?.throwIfAborted()
+    let cancel = look()
+    return () => cancel()
   }
 
-  #pause(delayMs: number, signal: AbortSignal | undefined): Promise<void> {
+  /** Resolves when `atMs` has come, as `at` does; rejects with `signal.reason` when that is aborted. */
+  sleepUntil(atMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (signal?.aborted === true) return reject(signal.reason as Error)
       const onAbort = (): void => {
         cancel()
         reject(signal?.reason as Error)
       }
-      const cancel = this.#source.schedule(delayMs, () => {
+      signal?.addEventListener('abort', onAbort, {once: true})
+      const cancel = this.at(atMs, () => {
         signal?.removeEventListener('abort', onAbort)
         resolve()
       })
-      if (signal?.aborted === true) onAbort()
-      else signal?.addEventListener('abort', onAbort, {once: true})
     })
   }
+}
+
+function soon(wake: () => void): () => void {
+  let isCancelled = false
+  queueMicrotask(() => isCancelled || wake())
+  return () => (isCancelled = true)
 }

@@ -1,5 +1,4 @@
 import type {Clock} from './clock.ts'
-import {underSignals} from './signals.ts'
 
 /** A moment by which something must be done, and what its signal says when it was not. */
 export interface Limit {
@@ -18,15 +17,15 @@ export async function withLimit<T>(
   signal: AbortSignal | undefined,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const expiry = new AbortController()
-  const over = new AbortController()
-  if (limit.atMs < Infinity) {
-    const expire = (): void => expiry.abort(limit.reason)
-    clock.sleepUntil(limit.atMs, over.signal).then(expire, () => {})
-  }
+  const control = new AbortController()
+  const follow = (): void => control.abort(signal?.reason)
+  if (signal?.aborted === true) follow()
+  signal?.addEventListener('abort', follow, {once: true})
+  const cancel = limit.atMs < Infinity ? clock.at(limit.atMs, () => control.abort(limit.reason)) : undefined
   try {
-    return await (signal === undefined ? work(expiry.signal) : underSignals([signal, expiry.signal], work))
+    return await work(control.signal)
   } finally {
-    over.abort()
+    cancel?.()
+    signal?.removeEventListener('abort', follow)
   }
 }

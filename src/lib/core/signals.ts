@@ -8,15 +8,15 @@ export async function underSignals<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const control = new AbortController()
-  const over = new AbortController()
-  for (const source of sources) {
+  const follows = sources.map((source) => {
     const follow = (): void => control.abort(source.reason)
     if (source.aborted) follow()
-    else source.addEventListener('abort', follow, {once: true, signal: over.signal})
-  }
+    else source.addEventListener('abort', follow, {once: true})
+    return {source, follow}
+  })
   try {
     return await work(control.signal)
   } finally {
-    over.abort()
+    for (const {source, follow} of follows) source.removeEventListener('abort', follow)
   }
 }
