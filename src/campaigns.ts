@@ -6,7 +6,7 @@ import {type ChosenStatuses, leaseLost, runStatus, signalStatus} from './lib/chi
 import {type OfficeOutcome, holdOffice} from './lib/child/holdOffice.ts'
 import type {Inheritance} from './lib/child/inheritance.ts'
 import {type RejoinPorts, rejoin} from './lib/child/rejoin.ts'
-import {describeCause, runMessage} from './lib/child/runMessage.ts'
+import {describeCause, electionWords, runMessage} from './lib/child/runMessage.ts'
 import {runReport} from './lib/child/runReport.ts'
 import {type RunOutcome, runUnderLock} from './lib/child/runUnderLock.ts'
 import type {SignalInbox} from './lib/child/signalInbox.ts'
@@ -48,7 +48,7 @@ export async function campaignWithCommand(parts: CampaignParts): Promise<Campaig
   const {ports, close} = openPorts(settings, speaker)
   const {leftovers} = request.ending
   const describe = (end: RunOutcome): string | undefined =>
-    runMessage(end, isContentionTold(flags), leftovers)
+    runMessage(end, isContentionTold(flags), leftovers, electionWords)
   const campaign = (): Promise<RunOutcome> => runUnderLock(request, ports, signals)
   const outcome = await repeatedly(campaign, describe, parts, ports.clock).finally(close)
   const status = runStatus(outcome, chosenStatuses(flags))
@@ -72,7 +72,7 @@ export async function campaignKept({
   const outcome = await acquireHandle(request, ports, signals.interrupted, (handle, path) =>
     output.print(handle, path),
   ).finally(close)
-  const message = handleMessage(outcome, isContentionTold(flags))
+  const message = handleMessage(outcome, isContentionTold(flags), electionWords)
   return {status: handleStatus(outcome, flags['conflict-exit-code']), message}
 }
 
@@ -119,7 +119,7 @@ function isContentionTold({verbose}: CampaignFlags): boolean {
 
 function officeMessage(outcome: OfficeOutcome, contention: boolean): string | undefined {
   if (outcome.outcome === 'lost') return `${describeCause(outcome.cause)}; stop what relies on it`
-  if (outcome.outcome !== 'resigned') return runMessage(outcome, contention, 'leave')
+  if (outcome.outcome !== 'resigned') return runMessage(outcome, contention, 'leave', electionWords)
   if (outcome.release !== 'failed') return undefined
   return 'the resignation was not answered; the next leader starts when the lease has run out'
 }

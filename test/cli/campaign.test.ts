@@ -1,4 +1,5 @@
 import {spawn} from 'node:child_process'
+import {hostname} from 'node:os'
 import {afterAll, describe, expect, test} from 'vitest'
 import {deleteKey, keysUnder, revoke} from '../support/etcdGateway.ts'
 import {until} from '../support/wait.ts'
@@ -156,10 +157,18 @@ describe('campaign without a command', () => {
     await etcd.empty()
   })
 
-  test('-n ends with 75 in silence when somebody leads', async () => {
+  test('-n ends with 75 when somebody leads, and says who only if it was told to be verbose', async () => {
     await using leader = campaign()
     await leader.says(/elected/)
     expect(await run('campaign', '-n', 'api')).toMatchObject({status: 75, stdout: '', stderr: ''})
+    const key = (await queue())[0]?.key
+    for (const command of [[], ['--', 'true']]) {
+      const {status, stderr} = await run('campaign', '-n', '-v', 'api', ...command)
+      expect({status, stderr}).toEqual({
+        status: 75,
+        stderr: `leash: api: not elected: led by "${hostname()}" (${key}); wait for it with -w\n`,
+      })
+    }
     expect(await queue()).toHaveLength(1)
     leader.kill('SIGTERM')
     await leader.end()

@@ -128,7 +128,7 @@ describe('a lost lease', () => {
     const end = await run.end()
     expect(end.status).toBe(status)
     expect(end.stderr).toBe(
-      'leash: lost: the lock was taken away (its ticket was deleted, its lease revoked or expired) and the job was killed; find out who did it\n',
+      'leash: lost: it was taken away (its ticket was deleted, its lease revoked or expired) and the job was killed; find out who did it\n',
     )
     expect(run.processes()).toEqual([])
     await nothingLeft(etcd)

@@ -99,7 +99,7 @@ describe('a job under several locks', () => {
       await deleteKey(etcd.url, ticket?.key ?? '')
       const {status, stderr} = await run.end()
       expect(status).toBe(79)
-      expect(stderr).toMatch(/^leash: a, b: the lock was taken away .* and the job was killed; .*\n$/)
+      expect(stderr).toMatch(/^leash: a, b: it was taken away .* and the job was killed; .*\n$/)
       expect(file.report()).toMatchObject({outcome: 'lost', cause: 'ticketGone', signal: 'SIGKILL'})
       await nothingLeft(etcd)
     },

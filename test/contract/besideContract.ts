@@ -55,7 +55,7 @@ export function besideContract(stage: () => Stage): void {
       const {own, others} = await enqueue(here, slots)
       expect(others).toEqual([
         {key: first.own.key, createRevision: first.own.createRevision, holder, mode: shared},
-        {key: writer.key, createRevision: writer.createRevision},
+        {key: writer.key, createRevision: writer.createRevision, value: 'value'},
       ])
       expect(await marks(here)).toEqual([markOf(here, shared, first.own.lease)])
       expect(await here.queue()).toHaveLength(3)

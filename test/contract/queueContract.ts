@@ -40,7 +40,10 @@ export function queueContract(stage: () => Stage): void {
       const holding = await here.ticket()
       const first = await here.enqueue(await here.lease())
       const second = await here.enqueue(await here.lease())
-      expect(first.ahead).toEqual({key: holding.key, createRevision: holding.createRevision})
+      expect(first.ahead).toEqual({
+        ...{key: holding.key, createRevision: holding.createRevision},
+        value: 'value',
+      })
       expect(second.ahead?.key).toBe(first.own?.key)
       expect(second.own?.createRevision).toBe(second.revision)
       expect(second.markRevision).toBe(holding.createRevision)
@@ -73,7 +76,10 @@ export function queueContract(stage: () => Stage): void {
         await here.harness.put(key, 'no holder of ours', leased ? await here.lease() : undefined)
         const refused = await here.enqueue(await here.lease(), {onlyIfNobody: true})
         expect(refused.own).toBeUndefined()
-        expect(refused.ahead).toEqual({key, createRevision: refused.ahead?.createRevision})
+        expect(refused.ahead).toEqual({
+          ...{key, createRevision: refused.ahead?.createRevision},
+          value: 'no holder of ours',
+        })
         expect((await here.enqueue(await here.lease())).ahead?.key).toBe(key)
         expect(await here.mark()).toBeUndefined()
       },

@@ -1,20 +1,23 @@
 import {describe, expect, test} from 'vitest'
 import type {Fault} from './Fault.ts'
 import {Floor, verdictWithSecondChance} from './secondChance.ts'
-import {acquire, campaign, check, run, type Tool} from './tools.ts'
+import {acquire, campaign, check, run, shared, slots, type Tool} from './tools.ts'
 
 /** Of what strikes all tools alike: an end in time, and a lease that is renewed. */
 const enough = ['network black-holed both ways', 'connections silently dead, new ones work']
-/** What could be otherwise for a candidate, whose ticket stands in another queue and has its metadata beside it: also who ends it cleanly. */
-const ofCandidates = [...enough, 'leash killed', 'leash killed while it waits']
+/**
+ * What could be otherwise for a candidate, whose ticket stands in another queue and has its metadata beside it, and for who holds
+ * beside others, each with a mark of its own: also who ends it cleanly.
+ */
+const ofOtherKinds = [...enough, 'leash killed', 'leash killed while it waits']
 const isNew = (fault: Fault, ...seen: readonly Tool[]): boolean =>
   enough.includes(fault.name) || !seen.some(({faults}) => faults.some(({name}) => name === fault.name))
 
 const rows = [
   ...run.faults.map((fault) => [run, fault] as const),
-  ...campaign.faults
-    .filter(({name}) => ofCandidates.includes(name))
-    .map((fault) => [campaign, fault] as const),
+  ...[campaign, shared, slots].flatMap((tool) =>
+    tool.faults.filter(({name}) => ofOtherKinds.includes(name)).map((fault) => [tool, fault] as const),
+  ),
   ...acquire.faults.filter((fault) => isNew(fault, run)).map((fault) => [acquire, fault] as const),
   ...check.faults.filter((fault) => isNew(fault, run, acquire)).map((fault) => [check, fault] as const),
 ].map(([tool, fault]) => [`${tool.name}: ${fault.name}`, tool, fault] as const)

@@ -1,9 +1,12 @@
 /**
  * npm run faults -- [--tool TOOL] [--rounds N] [--only NAME]... [--ttl DURATION] [--jobs K] [--verbose]
  *
- * Strikes a holder and a waiter with each fault of a tool's table (run; campaign: with a command; acquire: with a keeper;
- * check: without), N times (1), K rounds side by side (8), at a TTL (3s; check: 6s), and prints what was seen. --only takes any part of a fault's name, --verbose tells the story of each round. Ends with 1
- * when anything is wrong.
+ * Strikes a holder and a waiter with each fault of a tool's table, N times (1), K rounds side by side (8), at a TTL (3s; check: 6s),
+ * and prints what was seen. --only takes any part of a fault's name, --verbose tells the story of each round. Ends with 1 when
+ * anything is wrong.
+ *
+ * The tools: run; campaign, with a command; shared, a reader and a writer in turn; slots, one of them; acquire, with a keeper;
+ * check, without.
  */
 import {parseArgs} from 'node:util'
 import {runFault} from './runFault.ts'

@@ -83,10 +83,11 @@ export class Round implements AsyncDisposable {
 
   /** Starts a leash of this round, for its one lock. */
   start(name: string, link: Link, {flags = [], ...more}: Partial<JobOptions> = {}): Job {
-    const {program} = this.tool
+    const {program, flagsOf} = this.tool
+    const ofMode = flagsOf?.(name === 'holder' ? name : 'waiter', this.index) ?? []
     const job = Job.start({
       ...{name, lock: 'job', prefix: this.prefix, ttl: `${this.ttlMs}ms`, ...(program && {program}), ...more},
-      flags: ['--contain', this.character.contain, ...flags],
+      flags: ['--contain', this.character.contain, ...ofMode, ...flags],
       oracle: this.oracle,
       endpoints: link.endpoints,
     })

@@ -13,6 +13,8 @@ export interface Tool {
   readonly program?: readonly string[]
   /** Where its tickets stand, below the prefix. */
   readonly queue: 'lock' | 'election'
+  /** What each leash of a round takes beside; a round has one holder and those that wait. */
+  readonly flagsOf?: (who: 'holder' | 'waiter', turn: number) => readonly string[]
   /** The TTL at which it is struck if nobody chooses another. */
   readonly ttlMs: number
   /** How it ends when the lease is lost: with one of these. */
@@ -46,6 +48,16 @@ export const campaign: Tool = {
   queue: 'election',
 }
 
+/** A reader and a writer: one of them holds, in turn, and the other one waits. */
+export const shared: Tool = {
+  ...run,
+  name: 'shared',
+  flagsOf: (who, turn) => ((turn % 2 === 0) === (who === 'holder') ? ['--shared'] : []),
+}
+
+/** As many slots as make a second tree one too many. */
+export const slots: Tool = {...run, name: 'slots', flagsOf: () => ['--slots', '1']}
+
 /** `acquire --keep` by a shell, which is ended with its descendants. */
 export const acquire: Tool = {
   name: 'acquire',
@@ -71,4 +83,4 @@ export const check: Tool = {
   characterOf: stepCharacterOf,
 }
 
-export const tools: readonly Tool[] = [run, campaign, acquire, check]
+export const tools: readonly Tool[] = [run, campaign, shared, slots, acquire, check]

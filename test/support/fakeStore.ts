@@ -12,7 +12,7 @@ import {
   markKeyOf,
 } from '../../src/lib/core/ports.ts'
 import {type QueueView, besideMark} from '../../src/lib/core/queue.ts'
-import {type Ticket, type TicketAhead, decodeTicket, markValue} from '../../src/lib/core/ticket.ts'
+import {type Ticket, type TicketAhead, readTicket, markValue} from '../../src/lib/core/ticket.ts'
 import {FakeEtcd, type FakeKey} from './fakeEtcd.ts'
 
 /** The requests that a store sends. */
@@ -329,7 +329,7 @@ function aheadOf(found: FakeKey | undefined): {ahead?: TicketAhead} {
 }
 
 function ticketAhead({key, createRevision, value}: FakeKey): TicketAhead {
-  return {key, createRevision, ...decodeTicket(value)}
+  return {key, createRevision, ...readTicket(value)}
 }
 
 function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {

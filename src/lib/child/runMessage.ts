@@ -5,16 +5,23 @@ import type {RunOutcome} from './runUnderLock.ts'
 import type {TreeNews} from './superviseChild.ts'
 import type {EndCause, LeftoverPolicy} from './supervision.ts'
 
+/** What is said of who wants a lock. */
+export const lockWords = {not: 'not acquired', does: 'holds', done: 'held'}
+/** The same of a candidate. */
+export const electionWords: typeof lockWords = {not: 'not elected', does: 'leads', done: 'led'}
+
 /**
  * What to say of a run's end: nothing if all went well.
  *
  * @param contention whether to say that somebody else holds the lock: to a person; a cron job asked for silence
  * @param policy what became of processes that the job left behind
+ * @param words for a lock or an election
  */
 export function runMessage(
   outcome: RunOutcome,
   contention: boolean,
   policy: LeftoverPolicy,
+  words = lockWords,
 ): string | undefined {
   switch (outcome.outcome) {
     case 'ended':
@@ -29,11 +36,12 @@ export function runMessage(
     case 'lost':
       return lossMessage(outcome)
     case 'waitedOut':
-      return 'not acquired: the wait ran out; wait longer with -w, or find out who holds it'
-    case 'contended':
-      return contention
-        ? `not acquired: ${outcome.name === undefined ? '' : `${outcome.name} is `}held by ${describeHolder(outcome.ahead)}; wait for it with -w`
-        : undefined
+      return `${words.not}: the wait ran out; wait longer with -w, or find out who ${words.does} it`
+    case 'contended': {
+      const which = outcome.name === undefined ? '' : `${outcome.name} is `
+      const holder = describeHolder(outcome.ahead)
+      return contention ? `${words.not}: ${which}${words.done} by ${holder}; wait for it with -w` : undefined
+    }
     case 'interrupted':
       return undefined
     default:
@@ -67,7 +75,7 @@ function lossMessage({cause, child, possibleOverlap}: RunOutcome & {outcome: 'lo
 export function describeCause(cause: EndCause): string {
   switch (cause.kind) {
     case 'ticketGone':
-      return 'the lock was taken away (its ticket was deleted, its lease revoked or expired)'
+      return 'it was taken away (its ticket was deleted, its lease revoked or expired)'
     case 'unconfirmed':
       return `the lease was lost (${cause.reason})`
     case 'unguarded':

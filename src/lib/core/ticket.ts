@@ -23,6 +23,8 @@ export interface TicketAhead {
   createRevision: Revision
   /** Absent for a ticket of another program, or one that we cannot read. */
   holder?: Holder
+  /** What it says in place of a holder: a candidate's proposal. Absent if it says nothing. */
+  value?: string
   /** Absent if it is exclusive. */
   mode?: Mode
 }
@@ -67,8 +69,21 @@ export function markValue(lease: LeaseId): string {
   return leaseHex(lease)
 }
 
-/** Who holds a lock, for people: `anna@db1 (pid 4711) since 2026-03-01T02:00:00.000Z`. */
-export function describeHolder({holder, key}: TicketAhead): string {
-  if (holder === undefined) return `another program (${key})`
-  return `${holder.user}@${holder.host} (pid ${holder.pid}) since ${holder.since}`
+/** What a ticket's value says, as text. */
+export function readTicket(value: string): Pick<TicketAhead, 'holder' | 'mode' | 'value'> {
+  return decodeTicket(value) ?? (value === '' ? {} : {value})
+}
+
+/** A proposal may be as long as 1 MiB; this tells candidates apart. */
+const longestShownValue = 60
+
+/**
+ * Who holds a lock, or leads, for people: `anna@db1 (pid 4711) since 2026-03-01T02:00:00.000Z`; a candidate by its proposal and its
+ * key: `"web-1:8080" (leash/election/api/694d9a1b2c3d4e5f)`.
+ */
+export function describeHolder({holder, value, key}: TicketAhead): string {
+  if (holder !== undefined) return `${holder.user}@${holder.host} (pid ${holder.pid}) since ${holder.since}`
+  if (value === undefined) return `another program (${key})`
+  const isLong = value.length > longestShownValue
+  return `${JSON.stringify(isLong ? `${value.slice(0, longestShownValue)}…` : value)} (${key})`
 }

@@ -10,7 +10,7 @@ import type {
 import {type LeaseId, type Revision, leaseHex} from '../core/identifiers.ts'
 import {type Dequeue, type Enqueue, LeaseGone, type QueueKeys, markKeyOf} from '../core/ports.ts'
 import {type BesideMark, type QueueView, besideMark} from '../core/queue.ts'
-import {type Ticket, type TicketAhead, decodeTicket, markValue} from '../core/ticket.ts'
+import {type Ticket, type TicketAhead, markValue, readTicket} from '../core/ticket.ts'
 
 /**
  * The requests of the lock protocol and what their answers say, without any I/O. Keys and order are those of etcd's Go
@@ -326,8 +326,8 @@ function ticketOf(kv: IKeyValue | undefined, lease: LeaseId): Ticket | undefined
 }
 
 function aheadOf(kv: IKeyValue): TicketAhead {
-  const text = decodeTicket(kv.value.toString('utf8'))
-  return {key: kv.key.toString('utf8'), createRevision: BigInt(kv.create_revision), ...text}
+  const says = readTicket(kv.value.toString('utf8'))
+  return {key: kv.key.toString('utf8'), createRevision: BigInt(kv.create_revision), ...says}
 }
 
 function besideMarksOf(marks: IRangeResponse | undefined): {besideMarks?: BesideMark[]} {

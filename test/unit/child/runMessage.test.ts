@@ -47,16 +47,26 @@ describe('a line is said, with a way out', () => {
       {...contended, ahead: {key: 'app/1f', createRevision: 1n}},
       /^not acquired: held by another program \(app\/1f\); /,
     ],
+    [
+      'of a candidate, by its proposal',
+      {...contended, ahead: {key: 'app/1f', createRevision: 1n, value: 'web-1:"x"\n'}},
+      /^not acquired: held by "web-1:\\"x\\"\\n" \(app\/1f\); /,
+    ],
+    [
+      'of a candidate with a long proposal, by its beginning',
+      {...contended, ahead: {key: 'app/1f', createRevision: 1n, value: 'x'.repeat(1000)}},
+      /^not acquired: held by "x{60}…" \(app\/1f\); /,
+    ],
     ['of a wait that ran out', {outcome: 'waitedOut', waitedMs: 5}, /^not acquired: the wait ran out; /],
     [
       'of a ticket that was taken away',
       {outcome: 'lost', cause: {kind: 'ticketGone'}, ...started},
-      /^the lock was taken away .* the job was killed; find out who did it$/,
+      /^it was taken away .* the job was killed; find out who did it$/,
     ],
     [
       'of a ticket that was taken away before the job started',
       {outcome: 'lost', cause: {kind: 'ticketGone'}, ...hold},
-      /^the lock was taken away .* the job was not started; /,
+      /^it was taken away .* the job was not started; /,
     ],
     [
       'of a guard that was killed',

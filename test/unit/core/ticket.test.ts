@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import {expect, test} from 'vitest'
 import {leaseIdFrom} from '../../../src/lib/core/identifiers.ts'
 import type {Mode} from '../../../src/lib/core/mode.ts'
-import {decodeTicket, encodeHolder, markValue} from '../../../src/lib/core/ticket.ts'
+import {decodeTicket, encodeHolder, markValue, readTicket} from '../../../src/lib/core/ticket.ts'
 
 const holder = {host: 'build-3', user: 'ci', pid: 4711, since: '2030-01-01T00:00:00.000Z'}
 
@@ -70,4 +70,10 @@ test('whatever stands in a ticket, reading it neither throws nor lets other fiel
 
 test('the mark says whose hold it stands for', () => {
   expect(markValue(leaseIdFrom(Uint8Array.of(0, 0, 0, 0, 0, 0, 1, 0xfe)))).toBe('1fe')
+})
+
+test("what is no holder is a proposal, and an empty value, as of Go's Mutex, says nothing", () => {
+  expect(readTicket('web-1:8080')).toEqual({value: 'web-1:8080'})
+  expect(readTicket('')).toEqual({})
+  expect(readTicket(encodeHolder(holder))).toEqual({holder})
 })
