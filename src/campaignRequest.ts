@@ -50,9 +50,7 @@ export function candidacy(
     if (flags.rejoin) throw together('--keep', '--rejoin', 'have the process that is kept start again')
   }
   const idle = idleFlag(flags, behind !== undefined)
-  if (idle !== undefined) {
-    throw new LeashError('usage', `${idle.flag} is for ${idle.whom}`, 'give that, too, or leave it out')
-  }
+  if (idle !== undefined) throw new LeashError('usage', `${idle.flag} is for ${idle.whom}`, 'leave it out')
   const relies = behind !== undefined ? 'command' : flags.keep !== undefined ? 'keeper' : 'nothing'
   return {name, relies, command: behind ?? []}
 }

@@ -36,7 +36,8 @@ export function openHandle(
   if (!path) {
     const message =
       flags.handle === undefined && path === undefined ? 'no handle is given' : 'the handle is empty'
-    const wayOut = 'set LEASH_HANDLE to what leash acquire has printed, or give --handle PATH'
+    const wayOut =
+      'set LEASH_HANDLE to what leash acquire, or leash campaign --keep, has printed, or give --handle PATH'
     throw new LeashError('usage', message, wayOut)
   }
   const handle = readHandle(resolve(path))

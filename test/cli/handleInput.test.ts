@@ -53,11 +53,11 @@ describe('one sentence and 64', () => {
     ],
     [
       ['renew'],
-      'no handle is given; set LEASH_HANDLE to what leash acquire has printed, or give --handle PATH',
+      'no handle is given; set LEASH_HANDLE to what leash acquire, or leash campaign --keep, has printed, or give --handle PATH',
     ],
     [
       ['release', '--handle', ''],
-      'the handle is empty; set LEASH_HANDLE to what leash acquire has printed, or give --handle PATH',
+      'the handle is empty; set LEASH_HANDLE to what leash acquire, or leash campaign --keep, has printed, or give --handle PATH',
     ],
     [
       ['check', '--handle', '/nowhere/h'],
