@@ -1,5 +1,6 @@
 import {spawn} from 'node:child_process'
 import {afterAll, describe, expect, test} from 'vitest'
+import {mostLocks, mostSettled} from '../../src/lib/core/lockName.ts'
 import {deleteKey, keysUnder, put} from '../support/etcdGateway.ts'
 import {until} from '../support/wait.ts'
 import {Leash, leash} from './support/leash.ts'
@@ -95,6 +96,29 @@ describe('run --shared', () => {
     await end(both)
     await nothingLeft(etcd)
   })
+})
+
+test('many who vanished at once do not keep a clean end from being one: what is too much for it goes with the next ones', async () => {
+  const lease = (index: number): string => (index + 1).toString(16)
+  const vanished = Array.from({length: 150}, (_, index) => `leash/held/beside/index/shared/${lease(index)}`)
+  await Promise.all(vanished.map((mark) => put(etcd.url, mark, '')))
+  for (const left of [50, 0]) {
+    expect(await run('run', '-n', '-l', 'index', 'true')).toMatchObject({status: 0, stderr: ''})
+    expect(await keysUnder(etcd.url, 'leash/held/beside/')).toHaveLength(left)
+  }
+  await nothingLeft(etcd)
+})
+
+test('as many as can be settled go with as many locks as can be held', async () => {
+  const names = Array.from({length: mostLocks}, (_, index) => `several-${index}`)
+  const marks = Array.from(
+    {length: mostSettled},
+    (_, index) => `leash/held/beside/several-0/shared/${index + 1}`,
+  )
+  await Promise.all(marks.map((mark) => put(etcd.url, mark, '')))
+  const several = names.flatMap((name) => ['-l', name])
+  expect(await run('run', '-n', ...several, 'true')).toMatchObject({status: 0, stderr: ''})
+  await nothingLeft(etcd)
 })
 
 describe('run --slots', () => {

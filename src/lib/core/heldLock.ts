@@ -2,7 +2,7 @@ import type {Clock} from './clock.ts'
 import type {LeaseId} from './identifiers.ts'
 import {withLimit} from './limit.ts'
 import type {LiveSession} from './liveSession.ts'
-import type {LockKeys} from './lockName.ts'
+import {type LockKeys, mostSettled} from './lockName.ts'
 import {type Dequeue, type LeaseStore, markKeyOf} from './ports.ts'
 import {settlingMs} from './mode.ts'
 import type {LossCause} from './session.ts'
@@ -142,7 +142,8 @@ export class HeldLock {
   childStarted(): void {
     const {signal} = this.#watching
     this.declare(signal).catch((error: unknown) => this.#tellFault(error))
-    for (const place of this.#parts.places) void this.#keepWatching(place, signal)
+    // Each on a signal of its own: Node warns on stderr of more than ten who listen to one.
+    for (const place of this.#parts.places) void this.#keepWatching(place, AbortSignal.any([signal]))
   }
 
   /**
@@ -219,7 +220,7 @@ export class HeldLock {
     const areSettled = clock.elapsedMs() - admittedAtMs >= settlingMs
     const [first, ...others] = places.map(({ticket, keys, vanished = []}): Dequeue => {
       const markKey = markKeyOf(keys, ticket.lease)
-      const settled = areSettled && vanished.length > 0 ? {settled: vanished} : {}
+      const settled = areSettled && vanished.length > 0 ? {settled: vanished.slice(0, mostSettled)} : {}
       return {ticket, ...(markKey !== undefined && {markKey}), ...settled}
     })
     if (first === undefined) throw new Error('a hold without a ticket')

@@ -66,6 +66,12 @@ export function ticketKey(keys: LockKeys, lease: LeaseId): string {
 export const mostLocks = 25
 
 /**
+ * How many marks of others the clean end of one lock removes: ticket, own mark and these are nested below as many operations as
+ * there are locks, 127 in all. Those that are left go with later ends.
+ */
+export const mostSettled = 100
+
+/**
  * The locks that these keys name, each once, in the order in which everybody takes several: the byte order of their keys.
  *
  * @throws LeashError `usage` for too many, or for a raw key that lies within the queue of another: it would wait for itself
