@@ -18,7 +18,7 @@ export type Blocked = {by: TicketAhead; wakes: 'this' | 'any'}
  * |---|---|
  * | exclusive | no ticket is ahead |
  * | shared | only shared tickets are ahead |
- * | slots N | only slots are ahead, fewer than N |
+ * | slots N | only slots of the same N are ahead, fewer than N |
  *
  * A ticket that waits keeps those behind it waiting, too, if it could not hold beside them: so a writer gets its turn however
  * many readers come. Who was admitted stays so, for tickets ahead can only go.
@@ -36,23 +36,27 @@ export function blockedBy(mode: Mode, ahead: readonly TicketAhead[]): Blocked | 
       return by && {by, wakes: 'this'}
     }
     case 'slots': {
-      const by = ahead.findLast((ticket) => modeOf(ticket).kind !== 'slots')
+      // One that counts on another number than those before it is about to go: nobody may count on its place.
+      const by = ahead.findLast((ticket) => !isSlotOf(mode, ticket))
       if (by !== undefined) return {by, wakes: 'this'}
       return ahead.length < mode.slots ? undefined : {by: first, wakes: 'any'}
     }
   }
 }
 
-/** The first of these tickets that counts on another number of slots; undefined if none does. */
+/**
+ * The first slot of these, if it counts on another number; undefined if it does not. One behind it that does is not heard: it
+ * is refused itself, and waited for.
+ */
 export function otherSlots(
   mode: Mode,
   ahead: readonly TicketAhead[],
 ): (TicketAhead & {mode: Mode & {kind: 'slots'}}) | undefined {
   if (mode.kind !== 'slots') return undefined
-  return ahead.find(
-    (ticket): ticket is TicketAhead & {mode: Mode & {kind: 'slots'}} =>
-      ticket.mode?.kind === 'slots' && ticket.mode.slots !== mode.slots,
+  const first = ahead.find(
+    (ticket): ticket is TicketAhead & {mode: Mode & {kind: 'slots'}} => ticket.mode?.kind === 'slots',
   )
+  return first?.mode.slots === mode.slots ? undefined : first
 }
 
 /**
@@ -80,6 +84,10 @@ export function mustSettle(mode: Mode, vanished: readonly Mode['kind'][], ahead:
         (vanished.length > 0 && ahead + vanished.length >= mode.slots)
       )
   }
+}
+
+function isSlotOf({slots}: Mode & {kind: 'slots'}, {mode}: TicketAhead): boolean {
+  return mode?.kind === 'slots' && mode.slots === slots
 }
 
 function modeOf({mode}: TicketAhead): Mode {

@@ -2,6 +2,7 @@ import {describe, expect, test} from 'vitest'
 import type {Acquisition} from '../../../src/lib/core/lock.ts'
 import {lockKeys} from '../../../src/lib/core/lockName.ts'
 import type {Mode} from '../../../src/lib/core/mode.ts'
+import {encodeHolder} from '../../../src/lib/core/ticket.ts'
 import {type Client, type Wish, World, notAtAll, queuePrefix, watch} from './world.fixture.ts'
 
 const keys = lockKeys('leash/', 'nightly')
@@ -9,6 +10,8 @@ const as = (mode: Mode, more: Wish = {}): Wish => ({locks: [{...keys, mode}], ..
 const shared = as({kind: 'shared'})
 const slots = (count: number, more: Wish = {}): Wish => as({kind: 'slots', slots: count}, more)
 const marks = ({etcd}: World): string[] => etcd.under('leash/held/').map(({key}) => key)
+
+const somebody = {host: 'h', user: 'u', pid: 7, since: '2030-01-01T00:00:00.000Z'}
 
 /** The same for each of several clients. */
 const clients = (world: World, count: number): Client[] => Array.from({length: count}, () => world.client())
@@ -119,6 +122,19 @@ describe('slots', () => {
     })
     expect(world.queue).toHaveLength(1)
     expect(world.etcd.leases).toHaveLength(1)
+  })
+
+  test('of another number, refused before long, do not have those refused who come behind them with the right one', async () => {
+    const world = new World()
+    await world.client().held(slots(3))
+    const wrong = {key: `${queuePrefix}abc`, value: encodeHolder(somebody, {kind: 'slots', slots: 5})}
+    world.etcd.put(wrong)
+    const right = watch(world.client().acquire(slots(3)))
+    await world.time.advance(1000)
+    expect(right).toMatchObject({pending: true})
+    world.etcd.remove(wrong.key)
+    await world.time.advance(1000)
+    expect(held([right])).toEqual([true])
   })
 
   test('are not waited for by who is not to wait', async () => {

@@ -40,6 +40,12 @@ describe('the admission rule', () => {
       {by: {key: 'q/0', createRevision: 1n, mode: slots(2)}, wakes: 'any'},
     ],
     [
+      'a free slot behind one of another number, which is about to be refused',
+      slots(3),
+      ticketsOf(slots(3), slots(5)),
+      {by: {key: 'q/1', createRevision: 2n, mode: slots(5)}, wakes: 'this'},
+    ],
+    [
       'a free slot behind a ticket that says nothing',
       slots(3),
       ticketsOf(undefined),
@@ -123,7 +129,8 @@ function mayHold(queue: readonly Ticket[], own: Ticket): boolean {
   const before = queue.filter(({revision}) => revision < own.revision)
   if (own.mode.kind === 'exclusive') return before.length === 0
   if (own.mode.kind === 'shared') return before.every((one) => one.mode.kind === 'shared')
-  return before.every((one) => one.mode.kind === 'slots') && before.length < own.mode.slots
+  const {slots: count} = own.mode
+  return before.every((one) => one.mode.kind === 'slots' && one.mode.slots === count) && before.length < count
 }
 
 const compatible = (holders: readonly Ticket[]): boolean => {
