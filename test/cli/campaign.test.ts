@@ -1,8 +1,11 @@
 import {spawn} from 'node:child_process'
+import {writeFileSync} from 'node:fs'
 import {hostname} from 'node:os'
+import {join} from 'node:path'
 import {afterAll, describe, expect, test} from 'vitest'
 import {deleteKey, keysUnder, revoke} from '../support/etcdGateway.ts'
 import {until} from '../support/wait.ts'
+import {TemporaryWorld} from '../unit/config/temporaryWorld.ts'
 import {StatusFile} from './support/StatusFile.ts'
 import {Leash, leash} from './support/leash.ts'
 import {nothingLeft} from './support/nothingLeft.ts'
@@ -54,6 +57,22 @@ describe('campaign -- COMMAND', () => {
     expect(JSON.parse(meta?.value ?? '')).toMatchObject({pid: leader.pid})
     leader.endInput()
     expect((await leader.end()).status).toBe(0)
+    await nothingLeft(etcd)
+  })
+
+  test('has room for the longest proposal, for who leads and for who waits', async () => {
+    using world = new TemporaryWorld()
+    const file = join(world.root, 'value')
+    writeFileSync(file, 'v'.repeat(512 * 1024))
+    await using leader = campaign('--value-file', file, ...untilTold)
+    await leader.says(/runs/)
+    await using next = campaign('--value-file', file, ...untilTold)
+    await until('the next one to line up', async () => (await queue()).length === 2, soon)
+    leader.endInput()
+    expect(await leader.end()).toMatchObject({status: 0, stderr: ''})
+    await next.says(/runs/)
+    next.endInput()
+    expect(await next.end()).toMatchObject({status: 0, stderr: ''})
     await nothingLeft(etcd)
   })
 

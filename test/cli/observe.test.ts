@@ -45,6 +45,15 @@ describe('observe', () => {
     expect(observer.stderr).toBe('')
   })
 
+  test('reads a queue that is longer than what gRPC takes by itself', async () => {
+    for (const candidate of ['a', 'b', 'c', 'd', 'e'])
+      await put(etcd.url, `leash/election/api/${candidate}`, candidate.repeat(1_000_000))
+    await using observer = observing(['api'])
+    await observer.says(/elected a/)
+    await deleteKey(etcd.url, first)
+    await observer.says(/elected b/)
+  })
+
   test('prints one JSON object per line', async () => {
     const lease = await grant(etcd.url, 60)
     await using observer = observing(['--json', 'api'])

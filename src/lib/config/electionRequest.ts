@@ -15,8 +15,11 @@ export interface ProposalFlags {
 /** The flags of a candidate. */
 export type CandidateFlags = WaitingFlags & ProposalFlags & {'raw-key': boolean}
 
-/** etcd takes requests of 1.5 MiB; a proposal is read by every observer, again and again. */
-const largestBytes = 1024 * 1024
+/**
+ * etcd takes requests of 1.5 MiB, and the one that puts a ticket has its value twice: for who finds nobody, and for who lines
+ * up. A proposal is read by every observer, again and again.
+ */
+const largestBytes = 512 * 1024
 
 /**
  * What to ask of core for a candidate, from its flags and settings.

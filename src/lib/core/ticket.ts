@@ -74,7 +74,7 @@ export function readTicket(value: string): Pick<TicketAhead, 'holder' | 'mode' |
   return decodeTicket(value) ?? (value === '' ? {} : {value})
 }
 
-/** A proposal may be as long as 1 MiB; this tells candidates apart. */
+/** A proposal may be as long as 512 KiB; this tells candidates apart. */
 const longestShownValue = 60
 
 /**

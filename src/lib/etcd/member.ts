@@ -19,6 +19,8 @@ const channelOptions = {
   // come more often than every 5 s.
   'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 5000,
+  // A queue of long proposals is longer than the 4 MiB that gRPC would take; etcd's Go client takes any length, too.
+  'grpc.max_receive_message_length': -1,
   // Retries are our own, and a proxy is never obeyed silently.
   'grpc.enable_retries': 0,
   'grpc.enable_http_proxy': 0,

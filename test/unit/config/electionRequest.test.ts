@@ -8,7 +8,7 @@ import type {LockRequest} from '../../../src/lib/core/lock.ts'
 import {electionKeys, rawLockKeys} from '../../../src/lib/core/lockName.ts'
 import {refusal, TemporaryWorld} from './temporaryWorld.ts'
 
-const mostBytes = 1024 * 1024
+const mostBytes = 512 * 1024
 const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString('utf8')
 
 const request = (flags: Partial<CandidateFlags> = {}, name = 'api'): LockRequest => {
@@ -64,19 +64,19 @@ describe('its proposal', () => {
     })
   })
 
-  test('may have 1 MiB, and not a byte more', () => {
+  test('may have 512 KiB, and not a byte more', () => {
     const most = new Uint8Array(mostBytes)
     withFile(most, (file) => expect(proposalOf({'value-file': file})).toHaveLength(mostBytes))
     expect(proposalOf({value: 'v'.repeat(mostBytes)})).toHaveLength(mostBytes)
     withFile(new Uint8Array(mostBytes + 1), (file) =>
       expect(refusal(() => proposalOf({'value-file': file}))).toEqual({
         code: 'usage',
-        message: `the file ${JSON.stringify(file)} is 1048577 bytes long, and 1048576 is the most`,
+        message: `the file ${JSON.stringify(file)} is 524289 bytes long, and 524288 is the most`,
         wayOut: 'propose where the rest is to be found',
       }),
     )
     expect(refusal(() => proposalOf({value: 'ü'.repeat(mostBytes / 2 + 1)})).message).toBe(
-      'the value is 1048578 bytes long, and 1048576 is the most',
+      'the value is 524290 bytes long, and 524288 is the most',
     )
   })
 
