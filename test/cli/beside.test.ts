@@ -194,6 +194,18 @@ describe('a handle', () => {
     await etcd.empty()
   })
 
+  test.each([
+    ['without a keeper', ['--ttl', '60s']],
+    ['with a keeper', ['--keep', String(kept.pid)]],
+  ])('%s removes the marks of those who vanished when it is given back', async (_, how) => {
+    await put(etcd.url, 'leash/held/beside/index/shared/694d', '694d')
+    await put(etcd.url, 'leash/held/lock/index', '694e')
+    const {stdout} = await run('acquire', 'index', '--shared', ...how)
+    expect((await run('release', '--handle', stdout.trim())).status).toBe(0)
+    await nothingLeft(etcd)
+    await etcd.empty()
+  })
+
   test('that is shared does not make its owner exclusive: 75, with its path', async () => {
     const {stdout} = await run('acquire', 'index', '--shared', '--ttl', '60s')
     const env = {LEASH_ENDPOINTS: etcd.url, LEASH_HANDLE: stdout.trim()}

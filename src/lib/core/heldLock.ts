@@ -74,6 +74,11 @@ export class HeldLock {
     return this.#parts.places
   }
 
+  /** When nobody was ahead any more. */
+  get admittedAtMs(): number | undefined {
+    return this.#parts.admittedAtMs
+  }
+
   get lease(): LeaseId {
     return this.#parts.places[0].ticket.lease
   }
@@ -215,21 +220,30 @@ export class HeldLock {
   }
 
   #ending(): Ending {
-    const {clock, places, admittedAtMs = -Infinity} = this.#parts
-    // If they are not, who comes next lets their trees die once more.
-    const areSettled = clock.elapsedMs() - admittedAtMs >= settlingMs
-    const [first, ...others] = places.map(({ticket, keys, vanished = []}): Dequeue => {
-      const markKey = markKeyOf(keys, ticket.lease)
-      const settled = areSettled && vanished.length > 0 ? {settled: vanished.slice(0, mostSettled)} : {}
-      return {ticket, ...(markKey !== undefined && {markKey}), ...settled}
-    })
-    if (first === undefined) throw new Error('a hold without a ticket')
-    return [first, ...others]
+    return endingOf(this.#parts, this.#parts.clock)
   }
 }
 
 /** What is left to do at etcd for a hold: its tickets, all of one lease, and their marks. */
 export type Ending = readonly [Dequeue, ...Dequeue[]]
+
+/** The same for a hold, as of now. */
+export function endingOf(
+  {
+    places: [first, ...others],
+    admittedAtMs = -Infinity,
+  }: {places: readonly [Omit<Place, 'marked'>, ...Omit<Place, 'marked'>[]]; admittedAtMs?: number},
+  clock: Clock,
+): Ending {
+  // If they are not, who comes next lets their trees die once more.
+  const areSettled = clock.elapsedMs() - admittedAtMs >= settlingMs
+  const hold = ({ticket, keys, vanished = []}: Omit<Place, 'marked'>): Dequeue => {
+    const markKey = markKeyOf(keys, ticket.lease)
+    const settled = areSettled && vanished.length > 0 ? {settled: vanished.slice(0, mostSettled)} : {}
+    return {ticket, ...(markKey !== undefined && {markKey}), ...settled}
+  }
+  return [hold(first), ...others.map(hold)]
+}
 
 /**
  * The clean end of a hold whose tree was seen empty: tickets and marks in one transaction, after which the next holder may

@@ -8,6 +8,8 @@ import {type Terms, timeline} from './timeline.ts'
 export interface LeftHold {
   /** Of one lease. */
   places: readonly [Omit<Place, 'marked'>, ...Omit<Place, 'marked'>[]]
+  /** When nobody was ahead any more; absent where that is long ago. */
+  admittedAtMs?: number
   /** T, as etcd granted it. */
   ttlMs: number
   terms: Terms
@@ -27,7 +29,7 @@ export interface TakeOverPorts {
  * tickets: then the guard band applies. Rejects with a `LossCause` if one is gone, and with what `signal` is aborted with.
  */
 export async function takeOver(
-  {places: [first, ...others], ttlMs, terms, sentAtMs}: LeftHold,
+  {places: [first, ...others], ttlMs, terms, sentAtMs, admittedAtMs}: LeftHold,
   ports: TakeOverPorts,
   signal: AbortSignal,
 ): Promise<HeldLock> {
@@ -44,5 +46,12 @@ export async function takeOver(
   const marked = (place: Omit<Place, 'marked'>): Place => ({...place, marked: true})
   // All marks stand, so nothing is put into a ticket any more.
   const ticketValue = (): string => ''
-  return new HeldLock({...ports, session, places: [marked(first), ...others.map(marked)], ticketValue})
+  const places = [marked(first), ...others.map(marked)] as const
+  return new HeldLock({
+    ...ports,
+    session,
+    places,
+    ...(admittedAtMs !== undefined && {admittedAtMs}),
+    ticketValue,
+  })
 }

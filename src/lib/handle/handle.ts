@@ -8,6 +8,8 @@ export interface HandleLock extends Omit<LockKeys, 'besideMarks'> {
   /** The key of our ticket. */
   key: string
   createRevision: Revision
+  /** The marks of others who had vanished when we came to hold: they go with our clean end. */
+  vanished?: readonly string[]
 }
 
 /** The process that renews a handle's lease. */
@@ -29,6 +31,8 @@ export interface Handle {
   /** One or several locks on one lease, in the byte order of their keys. */
   locks: readonly [HandleLock, ...HandleLock[]]
   lease: LeaseId
+  /** When nobody was ahead any more, in milliseconds of boot time; absent if nobody had vanished. */
+  admittedAtBootMs?: number
   /** Present: it stands for the leadership of an election. */
   election?: true
   /** Where the lock was taken: URLs. */
@@ -86,11 +90,13 @@ function handleOf(fields: Fields): Handle {
   if (first === undefined) throw new Malformed('holds no lock')
   const isElection = fields.optional('election', (name) => fields.truth(name)) ?? false
   const graceMs = fields.optional('graceMs', (name) => fields.number(name, 'length'))
+  const admittedAtBootMs = fields.optional('admittedAtBootMs', (name) => fields.number(name, 'length'))
   const keeper = fields.optional('keeper', (name) => keeperOf(fields.object(name)))
   const ended = fields.optional('ended', (name) => endOf(fields.object(name)))
   return {
     locks: [first, ...others],
     lease: fields.int64('lease', 'hex') as LeaseId,
+    ...(admittedAtBootMs !== undefined && {admittedAtBootMs}),
     ...(isElection && {election: true}),
     endpoints: fields.list('endpoints', (url) => new Fields({url}, 'endpoints.').text('url')),
     ttlMs: fields.number('ttlMs', 'length'),
@@ -105,6 +111,9 @@ function handleOf(fields: Fields): Handle {
 
 function lockOf(fields: Fields): HandleLock {
   const markKey = fields.optional('markKey', (name) => fields.text(name))
+  const vanished = fields.optional('vanished', (name) =>
+    fields.list(name, (key) => new Fields({key}, 'locks.vanished.').text('key')),
+  )
   const mode = fields.optional('mode', (name) => modeOf(fields.object(name)))
   return {
     name: fields.text('name'),
@@ -113,6 +122,7 @@ function lockOf(fields: Fields): HandleLock {
     ...(mode !== undefined && {mode}),
     key: fields.text('key'),
     createRevision: fields.int64('createRevision', 'decimal'),
+    ...(vanished !== undefined && {vanished}),
   }
 }
 

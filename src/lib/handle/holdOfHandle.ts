@@ -1,5 +1,5 @@
 import type {Clock} from '../core/clock.ts'
-import type {Ending, HeldLock, Place} from '../core/heldLock.ts'
+import type {HeldLock, Place} from '../core/heldLock.ts'
 import {markKeyOf} from '../core/ports.ts'
 import type {LeftHold} from '../core/takeOver.ts'
 import {type Timeline, timeline} from '../core/timeline.ts'
@@ -15,10 +15,11 @@ export function handleOf(
   clock: Clock,
   {endpoints, bootId, election}: Pick<Handle, 'endpoints' | 'bootId' | 'election'>,
 ): Handle {
-  const {places, lease, sentAtMs} = lock
+  const {places, lease, sentAtMs, admittedAtMs} = lock
+  const isAfterVanished = places.some(({vanished = []}) => vanished.length > 0)
   const {ttlMs, lockDelayMs, graceMs} = lock.timeline
   const [first, ...others] = places
-  const describe = ({keys, ticket: {key, createRevision}}: Place): HandleLock => {
+  const describe = ({keys, ticket: {key, createRevision}, vanished = []}: Place): HandleLock => {
     const markKey = markKeyOf(keys, lease)
     const {name, queuePrefix, mode} = keys
     return {
@@ -28,11 +29,14 @@ export function handleOf(
       ...(mode && {mode}),
       key,
       createRevision,
+      ...(vanished.length > 0 && {vanished}),
     }
   }
   return {
     locks: [describe(first), ...others.map(describe)],
     lease,
+    ...(isAfterVanished &&
+      admittedAtMs !== undefined && {admittedAtBootMs: Math.max(0, clock.bootMsAt(admittedAtMs))}),
     ...(election && {election}),
     endpoints,
     ttlMs,
@@ -45,27 +49,27 @@ export function handleOf(
 
 /** The hold that a handle of this boot stands for. */
 export function holdOf({locks: [first, ...others], lease, ...handle}: Handle, clock: Clock): LeftHold {
-  const {ttlMs, lockDelayMs, graceMs, sentAtBootMs} = handle
+  const {ttlMs, lockDelayMs, graceMs, sentAtBootMs, admittedAtBootMs} = handle
   // Who holds looks at nothing but its own ticket, and the handle names its own mark.
-  const place = ({key, createRevision, name, queuePrefix, markKey}: HandleLock): Omit<Place, 'marked'> => ({
+  const place = ({
+    key,
+    createRevision,
+    name,
+    queuePrefix,
+    markKey,
+    vanished,
+  }: HandleLock): Omit<Place, 'marked'> => ({
     keys: {name, queuePrefix, ...(markKey !== undefined && {markKey})},
     ticket: {key, lease, createRevision},
+    ...(vanished && {vanished}),
   })
   return {
     places: [place(first), ...others.map(place)],
+    ...(admittedAtBootMs !== undefined && {admittedAtMs: clock.atBootMs(admittedAtBootMs)}),
     ttlMs,
     terms: {lockDelayMs, graceMs},
     sentAtMs: clock.atBootMs(sentAtBootMs),
   }
-}
-
-/** What is left to do at etcd when it is given back. */
-export function endingOf({locks: [first, ...others], lease}: Handle): Ending {
-  const hold = ({key, createRevision, markKey}: HandleLock): Ending[0] => ({
-    ticket: {key, lease, createRevision},
-    ...(markKey !== undefined && {markKey}),
-  })
-  return [hold(first), ...others.map(hold)]
 }
 
 /** The names of its locks, for messages. */

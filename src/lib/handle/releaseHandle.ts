@@ -1,12 +1,12 @@
 import {dismissGuard} from '../child/guard.ts'
 import type {Clock} from '../core/clock.ts'
 import {LeashError} from '../core/errors.ts'
-import {type Release, endHold} from '../core/heldLock.ts'
+import {type Release, endHold, endingOf} from '../core/heldLock.ts'
 import type {LeaseStore} from '../core/ports.ts'
 import type {BootTime} from './bootTime.ts'
 import type {Handle, HandleEnd} from './handle.ts'
 import {updateHandle} from './handleFile.ts'
-import {endingOf, goodForMs} from './holdOfHandle.ts'
+import {goodForMs, holdOf} from './holdOfHandle.ts'
 import {askLivingKeeper} from './livingKeeper.ts'
 
 /** What later commands work with. */
@@ -40,7 +40,9 @@ export async function releaseHandle(handle: Handle, path: string, ports: HandleP
   const isLeftToRun = handle.lockDelayMs > 0 && endedBefore(handle, bootId) !== undefined
   const release =
     (asked as Release | undefined) ??
-    (isLeftToRun ? 'leftToRun' : await endHold(ports.store, ports.clock, endingOf(handle)))
+    (isLeftToRun
+      ? 'leftToRun'
+      : await endHold(ports.store, ports.clock, endingOf(holdOf(handle, ports.clock), ports.clock)))
   if (release === 'failed') {
     const message = `etcd does not answer: ${ports.store.lastFailure}`
     throw new LeashError('unavailable', message, 'try again, or leave the lock to the end of its lease')

@@ -44,6 +44,8 @@ test('can do without what is optional', () => {
     'election',
     'locks.0.markKey',
     'locks.0.mode',
+    'locks.0.vanished',
+    'admittedAtBootMs',
   ])
     expect(decoded(changed(name, undefined)), name).toMatchObject({is: 'handle'})
 })
@@ -104,6 +106,8 @@ describe('checks every field', () => {
     ['locks.1.createRevision', noRevision],
     ['locks.0.mode.kind', [...noText, 'exclusive', 'none']],
     ['locks.0.mode.slots', noCount],
+    ['locks.0.vanished', [null, 'x', {}]],
+    ['admittedAtBootMs', noLength.slice(1)],
     ['election', [null, 1, 'true', {}]],
     ['keeper.pid', [...noCount, 0]],
     ['keeper.startTicks', noCount],

@@ -31,6 +31,7 @@ export const fullHandle: Handle = {
       mode: {kind: 'slots', slots: 3},
       key: 'a/1',
       createRevision: 2n ** 63n - 1n,
+      vanished: ['leash/held/beside/nightly/shared/1', 'm'],
     },
     {name: 'raw', queuePrefix: 'raw/', mode: {kind: 'shared'}, key: 'raw/1', createRevision: 1n},
   ],
@@ -38,6 +39,7 @@ export const fullHandle: Handle = {
   election: true,
   endpoints: ['https://[::1]:2379', 'https://db1:2379'],
   graceMs: 0,
+  admittedAtBootMs: 1_234_000.25,
   keeper: {
     pid: 11,
     startTicks: 0,
