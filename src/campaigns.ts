@@ -5,11 +5,14 @@ import type {HandleOutput} from './handleOutput.ts'
 import {type ChosenStatuses, leaseLost, runStatus, signalStatus} from './lib/child/exitStatus.ts'
 import {type OfficeOutcome, holdOffice} from './lib/child/holdOffice.ts'
 import type {Inheritance} from './lib/child/inheritance.ts'
-import {type RejoinPorts, rejoin} from './lib/child/rejoin.ts'
+import {rejoin} from './lib/child/rejoin.ts'
 import {describeCause, electionWords, runMessage} from './lib/child/runMessage.ts'
 import {runReport} from './lib/child/runReport.ts'
 import {type RunOutcome, runUnderLock} from './lib/child/runUnderLock.ts'
 import type {SignalInbox} from './lib/child/signalInbox.ts'
+import {leaseHex} from './lib/core/identifiers.ts'
+import type {LockPorts} from './lib/core/lock.ts'
+import type {TicketAhead} from './lib/core/ticket.ts'
 import {electionRequest} from './lib/config/electionRequest.ts'
 import {loadSettings} from './lib/config/settings.ts'
 import {acquireHandle} from './lib/handle/acquireHandle.ts'
@@ -50,7 +53,7 @@ export async function campaignWithCommand(parts: CampaignParts): Promise<Campaig
   const describe = (end: RunOutcome): string | undefined =>
     runMessage(end, isContentionTold(flags), leftovers, electionWords)
   const campaign = (): Promise<RunOutcome> => runUnderLock(request, ports, signals)
-  const outcome = await repeatedly(campaign, describe, parts, ports.clock).finally(close)
+  const outcome = await repeatedly(campaign, describe, parts, ports).finally(close)
   const status = runStatus(outcome, chosenStatuses(flags))
   return {status, message: describe(outcome), report: runReport(name, outcome, status)}
 }
@@ -85,21 +88,29 @@ export async function campaignAlone(parts: CampaignParts): Promise<CampaignEnd> 
   const describe = (end: OfficeOutcome): string | undefined => officeMessage(end, isContentionTold(flags))
   const campaign = (): Promise<OfficeOutcome> =>
     holdOffice(request, ports, signals.interrupted, (lock) => printElected(lock, flags.json))
-  const outcome = await repeatedly(campaign, describe, parts, ports.clock).finally(close)
+  const outcome = await repeatedly(campaign, describe, parts, ports).finally(close)
   return {status: officeStatus(outcome, flags), message: describe(outcome)}
 }
 
 /** Once, or for ever. */
-function repeatedly<Outcome extends {outcome: string}>(
+function repeatedly<Outcome extends {outcome: string; ahead?: TicketAhead}>(
   campaign: () => Promise<Outcome>,
   describe: (end: Outcome) => string | undefined,
   {flags, signals, speaker}: CampaignParts,
-  clock: RejoinPorts['clock'],
+  ports: LockPorts,
 ): Promise<Outcome | (RunOutcome & {outcome: 'interrupted'})> {
   if (!flags.rejoin) return campaign()
   const tell = (reason: string, pauseMs: number): void =>
     speaker.warn(`${reason}; campaigning again in ${(pauseMs / 1000).toFixed(1)} s`)
-  return rejoin(campaign, (end) => describe(end) ?? '', {clock, signals, tell, random: Math.random})
+  const {clock, newLeaseId} = ports
+  const leases = new Set<string>()
+  ports.newLeaseId = () => {
+    const lease = newLeaseId()
+    leases.add(leaseHex(lease))
+    return lease
+  }
+  const isOurs = ({key}: TicketAhead): boolean => leases.has(key.slice(key.lastIndexOf('/') + 1))
+  return rejoin(campaign, (end) => describe(end) ?? '', {clock, signals, isOurs, tell, random: Math.random})
 }
 
 function chosenStatuses(flags: CampaignFlags): ChosenStatuses {

@@ -3,12 +3,16 @@ import {rejoin} from '../../../src/lib/child/rejoin.ts'
 import {SignalInbox} from '../../../src/lib/child/signalInbox.ts'
 import {Clock} from '../../../src/lib/core/clock.ts'
 import {LeashError} from '../../../src/lib/core/errors.ts'
+import type {TicketAhead} from '../../../src/lib/core/ticket.ts'
 import {FakeClock, settled} from '../../support/fakeClock.ts'
 
 interface End {
   outcome: 'lost' | 'ended' | 'contended' | 'waitedOut' | 'resigned'
+  ahead?: TicketAhead
 }
 
+const ours = 'leash/election/api/694d'
+const behind = (key: string): End => ({outcome: 'contended', ahead: {key, createRevision: 7n}})
 const lost = {outcome: 'lost'} as const
 const ended = {outcome: 'ended'} as const
 const unavailable = new LeashError('unavailable', 'etcd cannot be reached', 'check it')
@@ -42,7 +46,9 @@ class Candidate implements Disposable {
       this.pausesMs.push(pauseMs)
     }
     const {clock, signals} = this
-    return rejoin(campaign, ({outcome}) => `it was ${outcome}`, {clock, signals, tell, random: () => random})
+    const isOurs = ({key}: TicketAhead): boolean => key === ours
+    const ports = {clock, signals, isOurs, tell, random: () => random}
+    return rejoin(campaign, ({outcome}) => `it was ${outcome}`, ports)
   }
 
   /** A campaign that takes so long, and is lost. */
@@ -109,6 +115,18 @@ describe('it campaigns again', () => {
     expect(await candidate.time.passing(candidate.rejoin([unavailable, unavailable, ended]))).toEqual(ended)
     expect(candidate.told).toEqual(['etcd cannot be reached', 'etcd cannot be reached'])
     expect(candidate.pausesMs).toEqual([1000, 2000])
+  })
+
+  test('as long as nobody but the ticket that was lost is ahead', async () => {
+    using candidate = new Candidate()
+    const other = behind('leash/election/api/694e')
+    const campaigns = [lost, behind(ours), behind(ours), other]
+    expect(await candidate.time.passing(candidate.rejoin(campaigns))).toEqual(other)
+    expect(candidate.told).toEqual([
+      'it was lost',
+      'the ticket of the leadership that was lost still stands',
+      'the ticket of the leadership that was lost still stands',
+    ])
   })
 
   test('after a loss when the job had got a signal that means something else to it', async () => {
