@@ -123,7 +123,7 @@ export const handleOutputFlags = {
 /** Flags of every command that says something to the observers of an election. */
 export const proposalFlags = {
   value: Flags.string({
-    summary: 'what observers see of us [the host name]',
+    summary: 'what observers see of us [campaign: the host name]',
     helpValue: 'TEXT',
     exclusive: ['value-file'],
     helpGroup: 'ELECTION',

@@ -10,7 +10,7 @@ export type OfficeOutcome =
   | Extract<RunOutcome, {outcome: 'contended' | 'waitedOut' | 'interrupted'}>
   /** A signal ended it, and it was given back. */
   | {outcome: 'resigned'; signal: NodeJS.Signals; release: Release}
-  /** At the moment at which a job would get TERM; nothing was given back. */
+  /** At the moment at which a job would get TERM, with nothing given back; or found out when it was to be given back. */
   | {outcome: 'lost'; cause: LossCause}
 
 /**
@@ -58,6 +58,8 @@ async function lead(
     return {outcome: 'lost', cause: lock.lost.reason as LossCause}
   }
   const release = await lock.release(true)
+  // Somebody had taken it away before we gave it back.
+  if (release === 'gone') return {outcome: 'lost', cause: {kind: 'ticketGone'}}
   return {outcome: 'resigned', signal: (interrupted.reason as Interrupted).signal, release}
 }
 

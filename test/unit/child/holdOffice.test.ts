@@ -128,6 +128,18 @@ describe('a leadership under which nothing is run', () => {
     expect(await world.time.passing(end)).toMatchObject({outcome: 'lost', cause: {kind: 'unconfirmed'}})
   })
 
+  test('whose ticket was found gone when it was to be given back was lost before, and not resigned', async () => {
+    const world = new World()
+    const leader = new Candidate(world)
+    const end = leader.campaign()
+    // Nobody watches yet.
+    await world.time.advance(50)
+    world.etcd.remove(leader.elected[0]?.places[0].ticket.key ?? '')
+    leader.tellToEnd('SIGTERM')
+    expect(await world.time.passing(end)).toEqual({outcome: 'lost', cause: {kind: 'ticketGone'}})
+    nothingLeft(world)
+  })
+
   test('is given back if nobody can be told of it', async () => {
     const world = new World()
     const error = new Error('nobody reads')
