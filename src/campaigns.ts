@@ -13,7 +13,7 @@ import type {SignalInbox} from './lib/child/signalInbox.ts'
 import {leaseHex} from './lib/core/identifiers.ts'
 import type {LockPorts} from './lib/core/lock.ts'
 import type {TicketAhead} from './lib/core/ticket.ts'
-import {electionRequest} from './lib/config/electionRequest.ts'
+import {electionRequest, readProposal} from './lib/config/electionRequest.ts'
 import {loadSettings} from './lib/config/settings.ts'
 import {acquireHandle} from './lib/handle/acquireHandle.ts'
 import {handleMessage, handleStatus} from './lib/handle/handleOutcome.ts'
@@ -70,7 +70,7 @@ export async function campaignKept({
   output.choose(flags.export ? 'export' : flags.json ? 'json' : 'path')
   const settings = handleSettings(flags)
   const lock = electionRequest(candidate.name, flags, settings)
-  const request = handleRequest(lock, flags, settings, inheritance.env)
+  const request = {...handleRequest(lock, flags, settings, inheritance.env), anew: readProposal(flags)}
   const {ports, close} = openPorts(settings, speaker)
   const outcome = await acquireHandle(request, ports, signals.interrupted, (handle, path) =>
     output.print(handle, path),

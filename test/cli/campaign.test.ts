@@ -224,6 +224,31 @@ describe('campaign --keep', () => {
     await etcd.empty()
   })
 
+  test('prints the handle again of who leads already, and proclaims the value that is given', async () => {
+    const stand = ['campaign', 'api', '--keep', String(kept.pid)]
+    const {stdout} = await run(...stand, '--value', 'one')
+    const again = async (...args: string[]): Promise<void> => {
+      const withHandle = {env: {...env(), LEASH_HANDLE: stdout.trim()}}
+      expect(await leash([...stand, ...args], withHandle)).toEqual({status: 0, stdout, stderr: ''})
+    }
+    await again('--value', 'two')
+    expect((await queue()).map(({value}) => value)).toEqual(['two'])
+    await again()
+    expect((await queue()).map(({value}) => value)).toEqual(['two'])
+    expect((await run('resign', '--handle', stdout.trim())).status).toBe(0)
+    await nothingLeft(etcd)
+    await etcd.empty()
+  })
+
+  test('is no lock, though both may have one key: 75', async () => {
+    const keep = ['--raw-key', 'both', '--keep', String(kept.pid)]
+    const {stdout} = await run('campaign', ...keep)
+    const withHandle = {env: {...env(), LEASH_HANDLE: stdout.trim()}}
+    expect(await leash(['acquire', ...keep], withHandle)).toMatchObject({status: 75, stdout: ''})
+    expect((await run('resign', '--handle', stdout.trim())).status).toBe(0)
+    await etcd.empty()
+  })
+
   test('--export prints LEASH_ELECTION, and unsets LEASH_LOCK', async () => {
     const {stdout} = await run('campaign', 'api', '--keep', String(kept.pid), '--export')
     expect(stdout).toMatch(/LEASH_ELECTION=\W*api/)

@@ -37,7 +37,7 @@ export function electionRequest(name: string, flags: CandidateFlags, settings: S
  *
  * @throws LeashError `usage` for a file that cannot be read, one that is too large, or text that is no UTF-8
  */
-function readProposal({value, 'value-file': file}: ProposalFlags): Uint8Array | undefined {
+export function readProposal({value, 'value-file': file}: ProposalFlags): Uint8Array | undefined {
   if (file !== undefined) return sized(readValueFile(file), `the file ${JSON.stringify(file)}`)
   if (value === undefined) return undefined
   // Bytes that are no UTF-8 reach us as U+FFFD.

@@ -8,11 +8,13 @@ import {LeashError} from '../core/errors.ts'
 import type {HeldLock} from '../core/heldLock.ts'
 import {type Acquisition, type LockPorts, type LockRequest, acquire} from '../core/lock.ts'
 import type {LossCause} from '../core/session.ts'
+import {bootTime} from './bootTime.ts'
 import type {Handle} from './handle.ts'
 import {createHandle, readHandle} from './handleFile.ts'
 import {handleOf} from './holdOfHandle.ts'
 import type {KeeperProcess} from './keeperProcess.ts'
 import {findOwnHandle} from './ownHandle.ts'
+import {proclaimHandle} from './proclaimHandle.ts'
 
 /** Locks to take for the commands that follow. */
 export interface HandleRequest {
@@ -24,6 +26,8 @@ export interface HandleRequest {
   bootId: string
   /** A handle that the caller may have already. */
   own?: string | undefined
+  /** What to proclaim if that leads already; without: what it said stays. */
+  anew?: Uint8Array | undefined
   /** Who is to renew them, for whom; without: nobody. */
   keeper?: {process: KeeperProcess; kept: ProcessIdentity}
 }
@@ -77,7 +81,7 @@ async function findOrTake(
   publish: Publish,
 ): Promise<HandleOutcome | Exclude<Acquisition, {is: 'held'}>> {
   const {own} = request
-  const found = own === undefined ? undefined : await unless(givenUp, findOwnHandle(own, request, ports))
+  const found = own === undefined ? undefined : await unless(givenUp, findOwn(own, request, ports))
   const keeper = request.keeper?.process
   if (own !== undefined && found !== undefined) {
     keeper?.abandon()
@@ -94,6 +98,20 @@ async function findOrTake(
     keeper?.abandon()
     throw error
   }
+}
+
+/** As `findOwnHandle`; what it leads says what is to be said from now on. */
+async function findOwn(
+  path: string,
+  request: HandleRequest,
+  ports: LockPorts,
+): ReturnType<typeof findOwnHandle> {
+  const {anew, lock} = request
+  const found = await findOwnHandle(path, request, ports)
+  if (found?.is !== 'same' || anew === undefined) return found
+  const {connectTimeoutMs} = lock
+  const state = await proclaimHandle(found.handle, path, anew, {...ports, bootTime, connectTimeoutMs})
+  return state.is === 'sound' ? found : undefined
 }
 
 /** Leaves the hold to a keeper, or to the commands that follow. Whatever fails gives it back. */

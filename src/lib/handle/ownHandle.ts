@@ -16,7 +16,7 @@ import {isAlive} from './livingKeeper.ts'
  */
 export async function findOwnHandle(
   path: string,
-  {lock: {locks, connectTimeoutMs}, endpoints, keeper}: HandleRequest,
+  {lock: {locks, proposal, connectTimeoutMs}, endpoints, keeper}: HandleRequest,
   {store, clock}: LockPorts,
 ): Promise<{is: 'same' | 'overlapping'; handle: Handle} | undefined> {
   const handle = readIfUsable(path)
@@ -30,6 +30,7 @@ export async function findOwnHandle(
     common.length === locks.length &&
     locks.length === held.size &&
     isInMode(handle, locks[0].mode) &&
+    (handle.election === true) === (proposal !== undefined) &&
     isKeptFor(handle, keeper?.kept)
   return {is: isSame ? 'same' : 'overlapping', handle}
 }
