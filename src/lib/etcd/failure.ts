@@ -91,7 +91,8 @@ function describe(details: string, endpoint: string): string {
   // `...:error:0A000412:SSL routines:ssl3_read_bytes:sslv3 alert bad certificate:...`
   const alert = /SSL routines:[^:]*:([^:]+):/.exec(details)?.[1]
   const last = /Last error: (?:Error(?: \[\w+\])?: )?(.+?)\. Resolution note:/s.exec(details)?.[1]
-  return `${endpoint}: ${socket ?? alert ?? last ?? details}`
+  // A connection that was closed before it stood left no error behind.
+  return `${endpoint}: ${socket ?? alert ?? (last === 'null' ? 'no connection' : last) ?? details}`
 }
 
 /** Whether an error is gRPC's, or one that we have made like those. */

@@ -40,7 +40,9 @@ test.each([
     '80CC:error:0A000412:SSL routines:ssl3_read_bytes:sslv3 alert bad certificate:rec.c:1601:SSL alert number 42',
     'sslv3 alert bad certificate',
   ],
-])('what TLS said is said, and not what gRPC made of it: %s', (last, reason) => {
+  // Of a connection that was closed before it stood.
+  ['null', 'no connection'],
+])('what TLS or the socket said is said, and not what gRPC made of it: %s', (last, reason) => {
   const details = `No connection established. Last error: ${last}. Resolution note: `
   expect(sort(status.UNAVAILABLE, details)).toEqual({is: 'transient', reason: `http://e:1: ${reason}`})
 })
