@@ -20,7 +20,7 @@
 #       closed-pipe   writes to pipes that nobody reads; its stdout is one (see Job.ts)
 #       tidy          when it ends by itself, it has ended its children before
 #       shared        takes the flock as a reader, beside others that do
-#       slots=N       takes the flock of one of N files in its place, of any that is free
+#       slots=N       the same, and the flock of one of N more files, of any that is free
 # With STEP_MS and MAY_STEP in its environment it works in steps: it runs the command MAY_STEP, and has the flock for no longer
 # than so many milliseconds after it began to ask. It notes "resting" when it gave the flock back, and "working" when it has
 # it again. When the command fails, it ends with 79.
@@ -59,6 +59,7 @@ my $gate = lock_file('gate');
 # Whether it has the flock: at once, if at all.
 sub takes_flock {
     return flock($flock, ($mode{shared} ? LOCK_SH : LOCK_EX) | LOCK_NB) unless $slots;
+    return 0 unless flock($flock, LOCK_SH | LOCK_NB);
     # Meanwhile nobody else takes one, only gives one back: if each is found taken, then all were when we began to look.
     flock($gate, LOCK_EX);
     my $took = 0;
@@ -66,6 +67,7 @@ sub takes_flock {
         last if $took = flock($file, LOCK_EX | LOCK_NB);
     }
     flock($gate, LOCK_UN);
+    flock($flock, LOCK_UN) unless $took;
     return $took;
 }
 
