@@ -139,6 +139,10 @@ async function takeTicket(
     else if (acquisition.is !== 'held') await withdraw(lease, [], ports)
     return acquisition
   } catch (error) {
+    if (error instanceof Contended) {
+      await withdraw(lease, error.isMarked ? markKeys : [], ports)
+      return contended(error.ahead, request.locks)
+    }
     await withdraw(lease, markKeys, ports)
     if (error instanceof LeaseGone) return 'again'
     throw error
@@ -174,7 +178,7 @@ async function holdTickets(
     return {is: 'held', lock: new HeldLock({...ports, session, places, admittedAtMs, ticketValue})}
   } catch (error) {
     session.close()
-    if (error instanceof Contended) return contended(error.ahead, request.locks)
+    if (error instanceof Contended) throw error
     signal.throwIfAborted()
     if (session.lost.aborted || error instanceof LeaseGone) return 'requeue'
     throw error

@@ -18,10 +18,13 @@ const lookAgain = Symbol('look again')
 /** We were not to wait, and somebody is ahead who could hold beside others. */
 export class Contended extends Error {
   readonly ahead: TicketAhead
+  /** A mark of ours stands: of an earlier try, whose answer was lost, and whose ticket somebody has deleted. */
+  readonly isMarked: boolean
 
-  constructor(ahead: TicketAhead) {
+  constructor(ahead: TicketAhead, isMarked: boolean) {
     super('somebody is ahead')
     this.ahead = ahead
+    this.isMarked = isMarked
   }
 }
 
@@ -57,7 +60,8 @@ export async function awaitTurns(
     for (const view of views) {
       const keys = locks[places.length] ?? locks[0]
       const seen = standing(admission(view, keys.mode), keys)
-      if (seen.is === 'behind' && wait.kind === 'none') throw new Contended(seen.ahead)
+      const marked = isMarked(view, seen.ticket, keys)
+      if (seen.is === 'behind' && wait.kind === 'none') throw new Contended(seen.ahead, marked)
       if (places.length > 0) session.add(seen.ticket)
       const admitted = await awaitTurn(seen, view, keys, ports, signal)
       predecessorVanished ||= admitted.predecessorVanished
@@ -66,7 +70,7 @@ export async function awaitTurns(
       places.push({
         keys,
         ticket: seen.ticket,
-        marked: isMarked(view, seen.ticket, keys),
+        marked,
         vanished: vanishedMarks(admitted, view, keys),
       })
     }

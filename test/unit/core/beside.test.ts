@@ -81,6 +81,26 @@ describe('a shared lock', () => {
     expect(world.etcd.under(queuePrefix)).toHaveLength(1)
     expect(world.etcd.leases).toHaveLength(1)
   })
+
+  test('that somebody holds costs who is not to wait no request for a mark, but if it has put one', async () => {
+    const world = new World()
+    const writing = await world.client().held()
+    const usual = world.client()
+    await world.time.passing(usual.acquire({...shared, wait: notAtAll}))
+    expect(usual.store.arrived).not.toContain('unmark')
+    await world.time.passing(writing.release(true))
+
+    const unlucky = world.client()
+    unlucky.store.loseAnswer('enqueue')
+    const trying = watch(unlucky.acquire({...shared, wait: notAtAll}))
+    await world.time.advance(50)
+    expect(marks(world)).toHaveLength(1)
+    world.etcd.remove(world.queue[0]?.key ?? '')
+    world.etcd.put({key: `${queuePrefix}foreign`, value: ''})
+    await world.time.advance(1000)
+    expect(trying.value?.is).toBe('contended')
+    expect(marks(world)).toEqual([])
+  })
 })
 
 describe('slots', () => {
