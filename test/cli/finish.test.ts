@@ -4,7 +4,7 @@ import type {LeaseId} from '../../src/lib/core/identifiers.ts'
 import type {Dequeue} from '../../src/lib/core/ports.ts'
 import {mostLocks} from '../../src/lib/core/lockName.ts'
 import {EtcdServer} from '../support/EtcdServer.ts'
-import {keysUnder, leases} from '../support/etcdGateway.ts'
+import {keysUnder, leases, put} from '../support/etcdGateway.ts'
 import {freePorts} from '../support/scratch.ts'
 import {until} from '../support/wait.ts'
 import {Leash, leash} from './support/leash.ts'
@@ -68,6 +68,18 @@ describe('the clean end in the place of a leash that died', () => {
       withinMs: 10_000,
     })
     await until('the guard to end', () => run.processes().length === 0, {withinMs: 10_000})
+    await until('no lease to be left', async () => (await leases(etcd.url)).length === 0, {withinMs: 10_000})
+  })
+
+  test('is made by the guard with the marks of those who had vanished, which leash has waited for', async () => {
+    await put(etcd.url, 'leash/held/beside/x/shared/1f', '1f')
+    await using run = new Leash(['run', '-v', '-l', 'x', '--', 'sh', '-c', 'echo runs; read line'], {env})
+    await run.says(/the last holder vanished/, 'stderr')
+    await run.says(/runs/)
+    await run.killHard()
+    await until('nothing to be left', async () => (await keysUnder(etcd.url, '')).length === 0, {
+      withinMs: 10_000,
+    })
     await until('no lease to be left', async () => (await leases(etcd.url)).length === 0, {withinMs: 10_000})
   })
 

@@ -3,13 +3,20 @@ import type {Ending} from '../core/heldLock.ts'
 import type {LeaseId} from '../core/identifiers.ts'
 import type {Dequeue} from '../core/ports.ts'
 
+/**
+ * How many marks of others the word names, in all. Linux takes 128 KiB for a word, of which the longest names of as many locks
+ * as there may be take 45; 20 of the longest marks take 20.
+ */
+const mostSettledNamed = 20
+
 /** What is left to do at etcd for a hold, as one word of a command line. It lets nobody in: names and numbers only. */
 export function encodeEnding(ending: Ending): string {
-  const holds = ending.map(({ticket, markKey}) => [
-    ticket.key,
-    ticket.createRevision.toString(),
-    markKey ?? null,
-  ])
+  let left = mostSettledNamed
+  const holds = ending.map(({ticket, markKey, settled = []}) => {
+    const named = settled.slice(0, left)
+    left -= named.length
+    return [ticket.key, ticket.createRevision.toString(), markKey ?? null, ...named]
+  })
   return Buffer.from(JSON.stringify([ending[0].ticket.lease.toString(), ...holds])).toString('base64url')
 }
 
@@ -25,10 +32,11 @@ export function decodeEnding(word: string): Ending {
       ...(string | null)[][],
     ]
     const lease = BigInt(leaseText) as LeaseId
-    const [first, ...others] = holds.map(([key, createRevision, markKey]): Dequeue => {
+    const [first, ...others] = holds.map(([key, createRevision, markKey, ...marks]): Dequeue => {
       if (!key || !createRevision) throw new Error('something is missing')
       const ticket = {key, lease, createRevision: BigInt(createRevision)}
-      return {ticket, ...(markKey && {markKey})}
+      const settled = marks.filter((mark) => mark !== null)
+      return {ticket, ...(markKey && {markKey}), ...(settled.length > 0 && {settled})}
     })
     if (first === undefined) throw new Error('there is none')
     return [first, ...others]

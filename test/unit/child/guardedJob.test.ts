@@ -5,6 +5,7 @@ import {decodeEnding, encodeEnding} from '../../../src/lib/child/ending.ts'
 import type {Obstacle} from '../../../src/lib/child/guardedJob.ts'
 import {Interrupted} from '../../../src/lib/child/signalInbox.ts'
 import type {LeaseId} from '../../../src/lib/core/identifiers.ts'
+import type {Dequeue} from '../../../src/lib/core/ports.ts'
 import {canContainByCgroup} from '../../support/cgroups.ts'
 import {commandOf, isAlive} from '../../support/processes.ts'
 import {until} from '../../support/wait.ts'
@@ -245,6 +246,16 @@ describe('what is left to do at etcd', () => {
     const word = encodeEnding(ending)
     expect(word).toMatch(/^[\w-]+$/)
     expect(decodeEnding(word)).toEqual(ending)
+  })
+
+  test('names the marks of others that go with it, but no more than a command line takes', () => {
+    const hold = (key: string): Dequeue => ({
+      ticket: {key, lease: 1n as LeaseId, createRevision: 7n},
+      settled: Array.from({length: 15}, (_, index) => `${key}/${index}`),
+    })
+    const [first, second] = decodeEnding(encodeEnding([hold('a'), hold('b'), hold('c')]))
+    expect(first).toEqual(hold('a'))
+    expect(second?.settled).toEqual(hold('b').settled?.slice(0, 5))
   })
 
   test.each([
