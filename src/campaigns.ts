@@ -8,10 +8,9 @@ import type {Inheritance} from './lib/child/inheritance.ts'
 import {rejoin} from './lib/child/rejoin.ts'
 import {describeCause, electionWords, runMessage} from './lib/child/runMessage.ts'
 import {runReport} from './lib/child/runReport.ts'
-import {type RunOutcome, runUnderLock} from './lib/child/runUnderLock.ts'
+import {type RunOutcome, type RunPorts, runUnderLock} from './lib/child/runUnderLock.ts'
 import type {SignalInbox} from './lib/child/signalInbox.ts'
 import {leaseHex} from './lib/core/identifiers.ts'
-import type {LockPorts} from './lib/core/lock.ts'
 import type {TicketAhead} from './lib/core/ticket.ts'
 import {electionRequest, readProposal} from './lib/config/electionRequest.ts'
 import {loadSettings} from './lib/config/settings.ts'
@@ -96,13 +95,15 @@ export async function campaignAlone(parts: CampaignParts): Promise<CampaignEnd> 
 function repeatedly<Outcome extends {outcome: string; ahead?: TicketAhead}>(
   campaign: () => Promise<Outcome>,
   describe: (end: Outcome) => string | undefined,
-  {flags, signals, speaker}: CampaignParts,
-  ports: LockPorts,
+  {flags, candidate, signals, speaker}: CampaignParts,
+  ports: RunPorts,
 ): Promise<Outcome | (RunOutcome & {outcome: 'interrupted'})> {
   if (!flags.rejoin) return campaign()
-  const tell = (reason: string, pauseMs: number): void =>
+  const {clock, newLeaseId, service} = ports
+  const tell = (reason: string, pauseMs: number): void => {
+    service?.standsAgain(`lost the leadership of ${candidate.name}`)
     speaker.warn(`${reason}; campaigning again in ${(pauseMs / 1000).toFixed(1)} s`)
-  const {clock, newLeaseId} = ports
+  }
   const leases = new Set<string>()
   ports.newLeaseId = () => {
     const lease = newLeaseId()

@@ -2,6 +2,7 @@ import {readdirSync, rmSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 import {EtcdServer} from '../support/EtcdServer.ts'
+import {deleteKey, keysUnder} from '../support/etcdGateway.ts'
 import {NotifySocket} from '../support/NotifySocket.ts'
 import {commandOf, killMarked, parentOf} from '../support/processes.ts'
 import {scratchDirectory} from '../support/scratch.ts'
@@ -63,6 +64,34 @@ describe('with the real systemd-notify', () => {
     expect((await run.end()).status).toBe(79)
     // Two renewals were due until TERM. One may have been confirmed when the hole opened.
     expect(socket.messages.length).toBeLessThanOrEqual(before + 1)
+  })
+
+  test('a candidate that has lost and stands again feeds the watchdog while it waits', async () => {
+    const name = 'api'
+    const candidate = (...options: string[]): string[] => ['campaign', name, ...options, ...job]
+    await using leader = new Leash(candidate('--rejoin'), {
+      env: {...env, ...socket.env, WATCHDOG_USEC: '600000'},
+    })
+    await leader.says(/runs/)
+    expect(await socket.heard(1)).toEqual([`READY=1|STATUS=won the election ${name}`])
+    await using rival = new Leash(candidate(), {env})
+    const queue = (): ReturnType<typeof keysUnder> => keysUnder(etcd.url, `leash/election/${name}/`)
+    const standing = (count: number): Promise<boolean> =>
+      until(`${count} candidates`, async () => (await queue()).length === count, {withinMs: 10_000})
+    await standing(2)
+    await deleteKey(etcd.url, (await queue())[0]?.key ?? '')
+    await rival.says(/runs/)
+    await standing(2)
+    // It renews its lease each ten seconds.
+    const {length} = socket.messages
+    const heard = await socket.heard(length + 4)
+    expect(heard[1]).toBe(`STATUS=lost the leadership of ${name}|${fed}`)
+    expect(new Set(heard.slice(2))).toEqual(new Set([fed]))
+    rival.endInput()
+    await leader.says(/runs[^]*runs/)
+    await until('it to say so', () => socket.messages.at(-1)?.startsWith('READY'), {withinMs: 5000})
+    leader.endInput()
+    expect((await leader.end()).status).toBe(0)
   })
 
   test('a unit without a watchdog hears READY only', async () => {

@@ -143,7 +143,7 @@ async function runHolding(
       onStarted: (forward) => {
         signals.forwardTo(foreground ? exceptTerminals(forward) : forward)
         lock.childStarted()
-        service?.ready(lock.name)
+        service?.ready(proposal ? `won the election ${lock.name}` : `acquired the lock ${lock.name}`)
         lock.onConfirmed(() => service?.confirmed())
       },
     },

@@ -2,18 +2,29 @@ import {spawn} from 'node:child_process'
 
 /** The service manager that started us and asked to be told how the service fares: systemd. */
 export interface ServiceManager {
-  /** The lock is held, and its job is being started: said when the caller is done. Call it once. */
-  ready(lockName: string): void
+  /**
+   * What was waited for is there, and the job is being started: said when the caller is done. `status` is for people; systemd
+   * shows it also when the unit has ended: it must be true then, too.
+   */
+  ready(status: string): void
   /** A renewal was confirmed. Before READY systemd's watchdog does not count, and nothing is said. */
   confirmed(): void
+  /**
+   * It was lost, and we stand again for it: there is nothing to confirm for as long as that takes, so from now until `ready` the
+   * watchdog is fed because we live. Before READY nothing is said.
+   */
+  standsAgain(status: string): void
 }
 
 /** How long one message may take. systemd-notify itself gives up after 5 s; one that stands still would be in the way of all later ones. */
 const longestMs = 10_000
 
+/** sd_watchdog_enabled(3) says half; one of three may come late. */
+const feedsPerWatchdog = 3
+
 /**
- * Whom to tell, by the variables of sd_notify(3); undefined if nobody asked. READY and a status are said once, and WATCHDOG at
- * each confirmed renewal if the unit has a watchdog that waits for this process.
+ * Whom to tell, by the variables of sd_notify(3); undefined if nobody asked. READY and a status are said with each hold, and
+ * WATCHDOG at each confirmed renewal if the unit has a watchdog that waits for this process.
  *
  * Node cannot send Unix datagrams, so each message is a run of systemd-notify. systemd takes it for the unit's by the cgroup
  * of the sender, which is not the unit's main process: it needs `NotifyAccess=all`, and must not end before systemd has looked.
@@ -21,7 +32,7 @@ const longestMs = 10_000
  * under our pid. The main process stays the one that systemd started, as nobody says MAINPID.
  *
  * Never blocks and never throws. At most one systemd-notify runs: a confirmation that finds one at work is left out,
- * and the next one makes up for it.
+ * and the next one makes up for it. A status waits for its end.
  *
  * @param env the environment that leash was given
  * @param warn told once if systemd cannot be told
@@ -33,6 +44,7 @@ export function serviceManager(
   const {PATH, NOTIFY_SOCKET} = env
   if (!NOTIFY_SOCKET) return undefined
   let busy = false
+  let next: readonly string[] | undefined
   let warned = false
   const onFault = (fault: string): void => {
     if (!warned)
@@ -41,27 +53,43 @@ export function serviceManager(
       )
     warned = true
   }
-  const tell = (...message: string[]): void => {
-    if (busy) return
+  const tell = (...message: readonly string[]): void => {
+    if (busy) {
+      next = message
+      return
+    }
     busy = true
     run(message, {PATH, NOTIFY_SOCKET}, (fault) => {
       busy = false
       if (fault !== undefined) onFault(fault)
+      const waiting = next
+      next = undefined
+      if (waiting !== undefined) tell(...waiting)
     })
   }
   const isWatched = hasWatchdog(env)
   let isReady = false
+  let feeding: NodeJS.Timeout | undefined
+  const feed = (): void => {
+    if (isReady && isWatched && !busy) tell('WATCHDOG=1')
+  }
   return {
-    ready: (lockName) => {
+    ready: (status) => {
       // The job does not wait for this fork.
       setImmediate(() => {
         isReady = true
-        // systemd shows it also when the unit has ended: it must be true then, too.
-        tell('--ready', `--status=acquired the lock ${lockName}`)
+        clearInterval(feeding)
+        tell('--ready', `--status=${status}`)
       })
     },
-    confirmed: () => {
-      if (isReady && isWatched) tell('WATCHDOG=1')
+    confirmed: feed,
+    standsAgain: (status) => {
+      if (!isReady) return
+      clearInterval(feeding)
+      // With what is said now, or was a moment ago.
+      if (isWatched)
+        feeding = setInterval(feed, Number(env['WATCHDOG_USEC']) / feedsPerWatchdog / 1000).unref()
+      tell(`--status=${status}`, ...(isWatched ? ['WATCHDOG=1'] : []))
     },
   }
 }

@@ -41,7 +41,7 @@ describe('with the real systemd-notify', () => {
   }
 
   test('says READY, and a status for people', async () => {
-    manager(socket.env).ready('nightly backup')
+    manager(socket.env).ready('acquired the lock nightly backup')
     expect(await socket.heard(1)).toEqual(['READY=1|STATUS=acquired the lock nightly backup'])
     expect(warnings).toEqual([])
   })
@@ -68,7 +68,7 @@ describe('with the real systemd-notify', () => {
       systemd.confirmed()
       systemd.ready('said instead')
     })
-    expect(heard[1]).toBe('READY=1|STATUS=acquired the lock said instead')
+    expect(heard[1]).toBe('READY=1|STATUS=said instead')
   })
 
   test('a confirmed renewal says nothing before READY', async () => {
@@ -76,7 +76,30 @@ describe('with the real systemd-notify', () => {
     systemd.confirmed()
     // Would be left out.
     systemd.ready('x')
-    expect(await socket.heard(1)).toEqual(['READY=1|STATUS=acquired the lock x'])
+    expect(await socket.heard(1)).toEqual(['READY=1|STATUS=x'])
+  })
+
+  test('who stands again feeds the watchdog all the time, with nothing confirmed, until it has won', async () => {
+    const systemd = manager({...socket.env, WATCHDOG_USEC: '30000'})
+    systemd.ready('won')
+    await socket.heard(1)
+    systemd.standsAgain('stands again')
+    const heard = await socket.heard(4)
+    expect(heard.slice(1, 4)).toEqual(['STATUS=stands again|WATCHDOG=1', 'WATCHDOG=1', 'WATCHDOG=1'])
+    const intervals = vi.spyOn(globalThis, 'clearInterval')
+    systemd.ready('won again')
+    await until('it', () => socket.messages.includes('READY=1|STATUS=won again'), {withinMs: 5000})
+    expect(intervals).toHaveBeenCalledWith(expect.anything())
+    intervals.mockRestore()
+  })
+
+  test('who stands again without a watchdog, or was never READY, feeds none', async () => {
+    const systemd = manager(socket.env)
+    systemd.ready('won')
+    systemd.standsAgain('not heard before READY')
+    await socket.heard(1)
+    systemd.standsAgain('stands again')
+    expect(await socket.heard(2)).toEqual(['READY=1|STATUS=won', 'STATUS=stands again'])
   })
 })
 
@@ -119,7 +142,7 @@ describe('with a systemd-notify of our own', () => {
     writeFileSync(path.join(directory, 'go'), '')
     writeFileSync(path.join(directory, 'slow'), '\n')
     await confirmUntil(systemd, 2)
-    expect(lines('notes').slice(0, 2)).toEqual(['--ready --status=acquired the lock x', 'WATCHDOG=1'])
+    expect(lines('notes').slice(0, 2)).toEqual(['--ready --status=x', 'WATCHDOG=1'])
   })
 
   test('the caller of ready, who is about to let a job go, does not wait for a program to be started', async () => {
