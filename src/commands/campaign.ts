@@ -21,7 +21,8 @@ export default class Campaign extends LeashCommand {
   static override summary = 'Lead an election: run a command while we do, and end it before anybody else can.'
   static override description =
     'Without COMMAND it prints "elected FENCE KEY" when we lead, and resigns when it is told to end; with --keep it prints a ' +
-    'handle, as acquire does. TIME is 500ms, 10s, 5m or 1h30m; a bare number is seconds. The exit status is as that of run.'
+    'handle, as acquire does. TIME is 500ms, 10s, 5m or 1h30m; a bare number is seconds. The exit status ' +
+    'is that of run, with --keep that of acquire, and without both 79 if we lead no more, 128 + N after signal N.'
   static override usage = 'campaign NAME [OPTIONS] [-- COMMAND [ARGUMENT...]]'
   static override examples = ['<%= config.bin %> campaign api --value "$(hostname):8080" --rejoin -- ./serve']
   static override flags = {

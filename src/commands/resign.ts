@@ -2,7 +2,7 @@ import {connectionFlags, handleFlag, speechFlags} from '../flags.ts'
 import {LeashCommand} from '../LeashCommand.ts'
 import {leaseLost} from '../lib/child/exitStatus.ts'
 import {namesOf} from '../lib/handle/holdOfHandle.ts'
-import {releaseHandle} from '../lib/handle/releaseHandle.ts'
+import {resignHandle} from '../lib/handle/releaseHandle.ts'
 import {openHandle} from '../openHandle.ts'
 
 export default class Resign extends LeashCommand {
@@ -19,7 +19,7 @@ export default class Resign extends LeashCommand {
     this.speakWith(flags)
     const {handle, path, ports, close} = openHandle('resign', flags, operands)
     this.speakWith(flags, namesOf(handle))
-    const state = await releaseHandle(handle, path, ports).finally(close)
+    const state = await resignHandle(handle, path, ports).finally(close)
     if (state.is === 'sound') return
     this.speaker.warn(
       `the leadership had already ended, so not all that was done under it was protected: ${state.reason}; check what was done`,

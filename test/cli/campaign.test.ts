@@ -258,11 +258,23 @@ describe('campaign --keep', () => {
     await etcd.empty()
   })
 
-  test('a lock is not proclaimed by: 64', async () => {
+  test.each([
+    ['proclaimed by', ['proclaim', '--value', 'x'], 'leash campaign NAME --keep $$'],
+    ['resigned from', ['resign'], 'leash release'],
+  ])('a lock is not %s: 64, and it stays', async (_, words, wayOut) => {
     const {stdout} = await run('acquire', 'x', '--ttl', '60s')
-    const {status, stderr} = await run('proclaim', '--value', 'x', '--handle', stdout.trim())
+    const {status, stderr} = await run(...words, '--handle', stdout.trim())
     expect(status).toBe(64)
     expect(stderr).toContain('this handle is of a lock')
+    expect(stderr).toContain(wayOut)
+    expect(await keysUnder(etcd.url, 'leash/lock/x/')).toHaveLength(1)
+    await etcd.empty()
+  })
+
+  test('release gives a leadership back, too', async () => {
+    const {stdout} = await run('campaign', 'api', '--keep', String(kept.pid))
+    expect((await run('release', '--handle', stdout.trim())).status).toBe(0)
+    await nothingLeft(etcd)
     await etcd.empty()
   })
 })

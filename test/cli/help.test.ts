@@ -28,6 +28,13 @@ describe('help', () => {
       expect(stdout).toMatch(new RegExp(`\\b${status}\\b`))
   })
 
+  test('of campaign says which exit statuses it has without a command', async () => {
+    const {stdout} = await leash(['campaign', '--help'])
+    expect(stdout.replaceAll(/\s+/g, ' ')).toContain(
+      'without both 79 if we lead no more, 128 + N after signal N',
+    )
+  })
+
   test('of run names every option', async () => {
     const {stdout} = await leash(['run', '--help'])
     const options =

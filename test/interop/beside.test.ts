@@ -2,6 +2,7 @@ import {spawn} from 'node:child_process'
 import {once} from 'node:events'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {leash} from '../cli/support/leash.ts'
+import {Belongings} from '../support/Belongings.ts'
 import {EtcdServer, type EtcdVersion} from '../support/EtcdServer.ts'
 import {keysUnder} from '../support/etcdGateway.ts'
 import {Job} from '../support/Job.ts'
@@ -68,7 +69,8 @@ describe.each<EtcdVersion>(['3.4', '3.5'])(
         await using second = start('second')
         await Promise.all([first.running(), second.running()])
 
-        await using _ = await program.run(etcd, queue, oracle.command('theirs'))
+        await using programs = new Belongings()
+        programs.add(await program.run(etcd, queue, oracle.command('theirs')))
         const theirs = oracle.tree('theirs')
         await standing(etcd, queue, 3)
         const atOnce = ['run', '-n', ...way.flags, '-l', lock, '--endpoints', etcd.url, '--', 'echo', 'never']

@@ -56,6 +56,21 @@ export async function releaseHandle(handle: Handle, path: string, ports: HandleP
   return state
 }
 
+/**
+ * Gives the leadership of a handle back.
+ *
+ * @throws LeashError `usage` for the handle of a lock; else as `releaseHandle`
+ */
+export async function resignHandle(handle: Handle, path: string, ports: HandlePorts): Promise<HoldState> {
+  if (!handle.election)
+    throw new LeashError(
+      'usage',
+      'this handle is of a lock, from which nobody can resign',
+      'give it back: leash release',
+    )
+  return releaseHandle(handle, path, ports)
+}
+
 function stateAfter(release: Release, handle: Handle, now: BootTime): HoldState {
   const reason = endedBefore(handle, now.bootId)
   if (reason !== undefined) return {is: 'over', reason}

@@ -88,7 +88,7 @@ class History {
     const ticket = {
       key: lock.queuePrefix + leaseHex(lease),
       lease,
-      createRevision: ++this.#revision as Revision,
+      createRevision: ++this.#revision,
     }
     const client: Client = {keys: {...lock, mode}, ticket, hasStarted: false, settled: []}
     this.queue.push(client)
