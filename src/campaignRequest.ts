@@ -29,16 +29,17 @@ export interface Candidacy {
 const usage = 'leash campaign NAME [OPTIONS] [-- COMMAND]'
 
 /**
- * The one name, and the command behind the `--`.
+ * The one name, and the command behind the `--`. A name that begins with `-`, as no command does, stands behind a `--` of its own.
  *
  * @throws LeashError `usage` for another number of names, and for flags that would be passed over in silence
  */
 export function candidacy(
   operands: readonly string[],
-  behind: readonly string[] | undefined,
+  behindEnd: readonly string[] | undefined,
   flags: CampaignFlags,
 ): Candidacy {
-  const [name, second] = operands.slice(0, operands.length - (behind?.length ?? 0))
+  const {names, command: behind} = separateNames(operands, behindEnd)
+  const [name, second] = names
   if (name === undefined)
     throw new LeashError('usage', 'there is no election to stand in', `name it: ${usage}`)
   if (second !== undefined) {
@@ -53,6 +54,18 @@ export function candidacy(
   if (idle !== undefined) throw new LeashError('usage', `${idle.flag} is for ${idle.whom}`, 'leave it out')
   const relies = behind !== undefined ? 'command' : flags.keep !== undefined ? 'keeper' : 'nothing'
   return {name, relies, command: behind ?? []}
+}
+
+function separateNames(
+  operands: readonly string[],
+  behind: readonly string[] | undefined,
+): {names: readonly string[]; command: readonly string[] | undefined} {
+  const names = operands.slice(0, operands.length - (behind?.length ?? 0))
+  if (names.length > 0 || !behind?.[0]?.startsWith('-')) return {names, command: behind}
+  const end = behind.indexOf('--', 1)
+  return end < 0
+    ? {names: behind, command: undefined}
+    : {names: behind.slice(0, end), command: behind.slice(end + 1)}
 }
 
 /** A flag that nothing would obey, and what it is for. */

@@ -56,6 +56,26 @@ describe('the job gets its arguments byte by byte', () => {
   })
 })
 
+describe('a name that begins with a hyphen', () => {
+  test.each<[string, string[]]>([
+    ['is the value of -l', ['run', '-l', '-x', '--']],
+    ['of an election stands behind a double hyphen of its own', ['campaign', '--', '-x', '--']],
+    ['of an election may be an option, too', ['campaign', '--', '--rejoin', '--']],
+  ])('%s', async (_, words) => {
+    expect(await given(...words, job, 'a', '--', '-b')).toEqual(['a', '--', '-b'])
+  })
+
+  test.each([
+    ['run', '--with-lock=--shared', 'true'],
+    ['run', '-l', '-v1', 'true'],
+    ['campaign', 'x', '--value=-v1', '--', 'true'],
+  ])('is refused as the value of an option if it may be one itself: %s %s %s', async (...args) => {
+    const {status, stderr} = await leash(args, {env: {LEASH_ENDPOINTS: etcd.url}})
+    expect(status).toBe(64)
+    expect(stderr).toMatch(/^leash: flag --[a-z-]+ expects a value; see "leash [a-z]+ --help"\n$/)
+  })
+})
+
 describe('our options end at the first operand', () => {
   test.each<[string, string[]]>([
     ['short', ['-l', 'x']],

@@ -29,6 +29,16 @@ describe('who stands', () => {
     expect(() => candidacy(['api', 'other', 'true'], ['true'], none)).toThrow('"other" is a second name')
   })
 
+  test.each([
+    [['-x'], {relies: 'nothing', command: []}],
+    [['-x', '--', 'run', '--', '-v'], {relies: 'command', command: ['run', '--', '-v']}],
+    [['-x', '--'], {relies: 'command', command: []}],
+  ])('has a name that begins with - behind a -- of its own: -- %j', (behind, expected) => {
+    expect(candidacy(behind, behind, none)).toEqual({name: '-x', ...expected})
+    expect(candidacy(['api', ...behind], behind, none)).toMatchObject({name: 'api', command: behind})
+    expect(() => candidacy(['-x', 'y'], ['-x', 'y'], none)).toThrow('"y" is a second name')
+  })
+
   test('is nobody without a name, also if there is a command', () => {
     expect(() => candidacy([], undefined, none)).toThrow('there is no election to stand in')
     expect(() => candidacy(['true'], ['true'], none)).toThrow('there is no election to stand in')
