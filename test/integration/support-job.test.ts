@@ -68,6 +68,7 @@ describe('the oracle', () => {
 
   test.each<{beside: string; holders: FixtureMode[]; intruder: FixtureMode[]}>([
     {beside: 'a writer beside readers', holders: ['shared', 'shared'], intruder: []},
+    {beside: 'a writer beside a slot', holders: ['slots=2'], intruder: []},
     {beside: 'one more than there are slots', holders: ['slots=2', 'slots=2'], intruder: ['slots=2']},
   ])('$beside is a violation, until they have ended', async ({holders, intruder}) => {
     await using oracle = await Oracle.create()
