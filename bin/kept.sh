@@ -1,21 +1,26 @@
 # The part of guard.sh for what a keeper keeps: processes that are not leash's children. guard.sh reads it when it gets "keep".
 
 # Awk, because read(1) of a shell takes a system call for each byte: with some hundred descendants it would take from looking to
-# killing what there is left of the lease. Prints PID:START of who is alive of KEPT and of what descends from that, but not of
-# those STRANGERS and what descends from them. Who has got a number has another start; a zombie that has threads is alive. A name
-# may have several lines, and parentheses. Who was seen before comes first, and parents before their children: a shell that is
-# signalled before its command does not go on with its next line because that has ended.
-print_living='BEGIN {
+# killing what there is left of the lease. Grep reads for it, and puts the file before each line: awk itself may end (mawk does) at
+# a process that is gone between open and read, and had seen nobody then. Prints PID:START of who is alive of KEPT and of what
+# descends from that, but not of those STRANGERS and what descends from them; and last, "complete", if it got to LAST, the end of
+# what there is to read. Who has got a number has another start; a zombie that has threads is alive. A name may have several lines,
+# and parentheses. Who was seen before comes first, and parents before their children: a shell that is signalled before its command
+# does not go on with its next line because that has ended.
+print_living='{
+  colon = index($0, ":")
+  file = substr($0, 1, colon - 1)
+  if (file == LAST) complete = 1
+  else stat[file] = substr($0, colon + 1)
+}
+END {
   seen = split(KEPT, known, " ")
   for (i = split(STRANGERS, some, " "); i > 0; i--) stranger[some[i]]
-  for (i = 1; i < ARGC; i++) {
-    stat = ""
-    while ((getline line <ARGV[i]) > 0) stat = line
-    close(ARGV[i])
-    if (!sub(/^.*\) /, "", stat)) continue
-    split(stat, field, " ")
+  for (file in stat) {
+    if (!sub(/^.*\) /, "", stat[file])) continue
+    split(stat[file], field, " ")
     if (field[1] ~ /[ZX]/ && field[18] <= 1) continue
-    split(ARGV[i], some, "/")
+    split(file, some, "/")
     pid = some[3]
     if (pid in stranger) continue
     parent[pid] = field[2]
@@ -28,11 +33,23 @@ print_living='BEGIN {
     for (pid in parent) if (!(pid in living) && (parent[pid] in living)) { order[++count] = pid; living[pid]; more = 1 }
   } while (more)
   for (i = 1; i <= count; i++) print order[i] ":" start[order[i]]
+  if (complete) print "complete"
 }'
 
-# Sets $living, and adds to $kept who is new. Fails if nobody is.
+# Sets $living, and adds to $kept who is new. Fails if nobody is. Who could not be looked at is taken for alive: $unseen.
 see_living() {
-  living=$(awk -v KEPT="$kept" -v STRANGERS="$$ $keeper" "$print_living" /proc/[0-9]*/stat)
+  unseen=1
+  for try in 1 2 3 4 5; do
+    living=$(LC_ALL=C grep -s '' /proc/[0-9]*/stat "/proc/$$/comm" |
+      awk -v KEPT="$kept" -v STRANGERS="$$ $keeper" -v LAST="/proc/$$/comm" "$print_living")
+    case $living in
+      *complete)
+        unseen=
+        break
+        ;;
+    esac
+  done
+  living=${living%complete}
   new=
   for one in $living; do
     case "$kept " in *" $one "*) ;; *) new="$new $one" ;; esac
@@ -43,7 +60,7 @@ see_living() {
 
 is_kept_alive() {
   see_living
-  [ -n "$living" ]
+  [ -n "$unseen$living" ]
 }
 
 # To those that were seen just now.
