@@ -1,7 +1,7 @@
 import {spawnSync} from 'node:child_process'
-import {writeFileSync} from 'node:fs'
+import {rmSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
-import {expect, test} from 'vitest'
+import {expect, onTestFinished, test} from 'vitest'
 import {runningProcesses} from '../../../src/lib/child/processIdentity.ts'
 import {ProcessTree} from '../../../src/lib/child/processTree.ts'
 import {isAlive} from '../../support/processes.ts'
@@ -13,6 +13,7 @@ import {TestGuard, bootTime} from './TestGuard.ts'
 /** A PATH where awk fails the first so many times, as mawk does at a process that is gone between open and read. */
 const awkThatFails = (times: number): string => {
   const directory = scratchDirectory('awk')
+  onTestFinished(() => rmSync(directory, {recursive: true}))
   const real = spawnSync('sh', ['-c', 'command -v awk'], {encoding: 'utf8'}).stdout.trim()
   const calls = path.join(directory, 'calls')
   const script = `#!/bin/sh
