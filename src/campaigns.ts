@@ -91,7 +91,7 @@ export async function campaignAlone(parts: CampaignParts): Promise<CampaignEnd> 
   return {status: officeStatus(outcome, flags), message: describe(outcome)}
 }
 
-/** Once, or for ever. */
+/** Once, or for ever; then `ports` note which leases are ours. */
 function repeatedly<Outcome extends {outcome: string; ahead?: TicketAhead}>(
   campaign: () => Promise<Outcome>,
   describe: (end: Outcome) => string | undefined,
@@ -104,6 +104,7 @@ function repeatedly<Outcome extends {outcome: string; ahead?: TicketAhead}>(
     service?.standsAgain(`lost the leadership of ${candidate.name}`)
     speaker.warn(`${reason}; campaigning again in ${(pauseMs / 1000).toFixed(1)} s`)
   }
+  // A lease that was lost may stand for a while: its ticket is nobody else's.
   const leases = new Set<string>()
   ports.newLeaseId = () => {
     const lease = newLeaseId()
