@@ -27,11 +27,15 @@ export default tseslint.config(
   {files: ['**/*.{js,mjs,cjs}'], languageOptions: {globals: {process: 'readonly', console: 'readonly'}}},
   {
     files: ['src/**/*.ts'],
-    ignores: ['src/lib/etcd/**'],
+    ignores: ['src/lib/etcd/**', 'src/lib/local/**'],
     rules: {
       'no-restricted-imports': [
         'error',
-        {patterns: [{regex: etcd3, message: 'Only src/lib/etcd speaks to etcd3.'}]},
+        {
+          patterns: [
+            {regex: etcd3, message: 'Only src/lib/etcd speaks to etcd3, and src/lib/local in its place.'},
+          ],
+        },
       ],
     },
   },
@@ -44,6 +48,11 @@ export default tseslint.config(
     'etcd',
     '^(@oclif/|ora$|inquirer$|@inquirer/)|/(child|config|output|handle|commands)/',
     'etcd implements ports of core, nothing else.',
+  ),
+  outside(
+    'local',
+    '^(@oclif/|ora$|inquirer$|@inquirer/|etcd3)|/(etcd|child|config|output|handle|commands)/',
+    'local is a server of its own, which knows core only.',
   ),
   outside('child', `${frameworks}|/(etcd|local|output|config|commands)/`, 'child knows core only.'),
   outside('config', `${etcd3}|^ora$|/(etcd|local|child|output|commands)/`, 'config knows core only.'),

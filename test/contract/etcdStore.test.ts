@@ -5,16 +5,8 @@ import {EtcdCluster} from '../support/EtcdCluster.ts'
 import {EtcdServer, type EtcdVersion} from '../support/EtcdServer.ts'
 import {type Cut, GrpcProxy} from '../support/GrpcProxy.ts'
 import {compact, deleteKey, keysUnder, leases, put, status} from '../support/etcdGateway.ts'
-import {type Harness, type Losable, storeContract} from './storeContract.ts'
-
-const rpcOf: Record<Losable, string> = {
-  grant: 'Lease/LeaseGrant',
-  enqueue: 'KV/Txn',
-  declareHold: 'KV/Txn',
-  proclaim: 'KV/Txn',
-  dequeue: 'KV/Txn',
-  revoke: 'Lease/LeaseRevoke',
-}
+import {rpcOf} from './losable.ts'
+import {type Harness, storeContract} from './storeContract.ts'
 
 /** A store in front of relays, one for each member, that can lose answers. */
 async function etcdHarness(urls: readonly string[], etcd: AsyncDisposable): Promise<Harness> {

@@ -7,7 +7,7 @@ import http2, {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
-import type {AddressInfo, Socket} from 'node:net'
+import {type AddressInfo, type Socket, connect as connectSocket} from 'node:net'
 import {Deframer} from './grpcFrames.ts'
 import {LeaseLedger} from './LeaseLedger.ts'
 import {reset} from './reset.ts'
@@ -29,6 +29,14 @@ export interface CutRequest {
   /** `reset` (default): the client's connection dies. `silence`: that one answer never comes. */
   readonly how?: 'reset' | 'silence'
 }
+
+interface NumberedSocket extends Socket {
+  relayNumber?: number
+}
+
+/** Where a `unix:` target is. */
+const socketPathOf = (url: string): string | undefined =>
+  url.startsWith('unix:') ? url.slice('unix:'.length) : undefined
 
 /** A cut that is planned or done. */
 export class Cut {
@@ -70,6 +78,7 @@ export class Cut {
  * relay itself, so a client's ping does not notice that the server stands still.
  */
 export class GrpcProxy implements AsyncDisposable {
+  /** 0 on a `unix:` socket. */
   readonly port: number
   readonly url: string
   /** All calls, in the order in which they were passed on. */
@@ -79,31 +88,40 @@ export class GrpcProxy implements AsyncDisposable {
   readonly #target: string
   readonly #server: Http2Server
   readonly #cuts: Cut[] = []
-  /** The clients' connections by their port: a session does not hand out its own. */
-  readonly #clients = new Map<number | undefined, Socket>()
+  /** The clients' connections by a number that is noted on them: a session does not hand out its own. */
+  readonly #clients = new Map<number | undefined, NumberedSocket>()
   readonly #upstreams = new Map<ServerHttp2Session, ClientHttp2Session>()
 
   private constructor(target: string, server: Http2Server, leases: LeaseLedger) {
     this.#target = target
     this.#server = server
     this.leases = leases
-    this.port = (server.address() as AddressInfo).port
-    this.url = `http://127.0.0.1:${this.port}`
-    server.on('connection', (socket: Socket) => {
-      const {remotePort} = socket
+    const address = server.address() as AddressInfo | string
+    this.port = typeof address === 'string' ? 0 : address.port
+    this.url = typeof address === 'string' ? `unix:${address}` : `http://127.0.0.1:${this.port}`
+    let count = 0
+    // Before there is a session, which knows the socket by this number only.
+    server.prependListener('connection', (socket: NumberedSocket) => {
+      const number = ++count
+      socket.relayNumber = number
       socket.setNoDelay(true)
-      this.#clients.set(remotePort, socket)
+      this.#clients.set(number, socket)
       socket.on('error', () => {})
-      socket.on('close', () => this.#clients.delete(remotePort))
+      socket.on('close', () => this.#clients.delete(number))
     })
     server.on('session', (session) => this.#open(session))
     server.on('stream', (stream, headers) => this.#relay(stream, headers))
   }
 
-  /** A relay to `target` on a port of its own. The relays in front of one cluster share a ledger. */
+  /**
+   * A relay to `target` on a port of its own; to a `unix:` one, on a socket beside it. The relays in front of one cluster share
+   * a ledger.
+   */
   static async to(target: {readonly url: string}, {leases = new LeaseLedger()} = {}): Promise<GrpcProxy> {
     const server = http2.createServer()
-    server.listen(0, '127.0.0.1')
+    const socketPath = socketPathOf(target.url)
+    if (socketPath === undefined) server.listen(0, '127.0.0.1')
+    else server.listen(`${socketPath}.relay`)
     await once(server, 'listening')
     return new GrpcProxy(target.url, server, leases)
   }
@@ -131,21 +149,25 @@ export class GrpcProxy implements AsyncDisposable {
   }
 
   #open(session: ServerHttp2Session): void {
-    const upstream = http2.connect(this.#target)
+    const socketPath = socketPathOf(this.#target)
+    const upstream =
+      socketPath === undefined
+        ? http2.connect(this.#target)
+        : http2.connect('http://localhost', {createConnection: () => connectSocket(socketPath)})
     this.#upstreams.set(session, upstream)
-    const {remotePort} = session.socket
+    const {relayNumber} = session.socket as NumberedSocket
     session.on('error', () => {})
     upstream.on('error', () => {})
     session.on('close', () => {
       upstream.destroy()
       this.#upstreams.delete(session)
     })
-    upstream.on('close', () => this.#dropClient(remotePort))
-    upstream.on('goaway', () => this.#dropClient(remotePort))
+    upstream.on('close', () => this.#dropClient(relayNumber))
+    upstream.on('goaway', () => this.#dropClient(relayNumber))
   }
 
-  #dropClient(remotePort: number | undefined): void {
-    const client = this.#clients.get(remotePort)
+  #dropClient(relayNumber: number | undefined): void {
+    const client = this.#clients.get(relayNumber)
     if (client) reset(client)
   }
 
@@ -171,12 +193,12 @@ export class GrpcProxy implements AsyncDisposable {
 
   /** Swallows the answer, and ends as planned when all of it has come. */
   #lose(cut: Cut, client: ServerHttp2Stream, server: ClientHttp2Stream): void {
-    const remotePort = client.session?.socket.remotePort
+    const relayNumber = (client.session?.socket as NumberedSocket | undefined)?.relayNumber
     server.on('data', () => {})
     server.on('trailers', (trailers: IncomingHttpHeaders) => {
       // An error is not a commit. Nothing finishes then, and whoever waits for the cut is told so.
       if (trailers['grpc-status'] !== '0') return
-      if (cut.how === 'reset') this.#dropClient(remotePort)
+      if (cut.how === 'reset') this.#dropClient(relayNumber)
       cut.finish()
     })
   }

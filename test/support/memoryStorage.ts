@@ -1,0 +1,47 @@
+import {type Batch, type Contents, type Storage, Superseded} from '../../src/lib/local/storage.ts'
+import type {KeyValue, Lease} from '../../src/lib/local/values.ts'
+import {settled} from './fakeClock.ts'
+
+/** What outlives the storages that are opened on it, as a disk does. */
+export class MemoryDisk {
+  #epoch = 0
+  #revision = 1
+  readonly #keys = new Map<string, KeyValue>()
+  readonly #leases = new Map<bigint, Lease>()
+
+  /** Takes the store from whoever had it. */
+  open(): Storage {
+    const epoch = ++this.#epoch
+    let written = Promise.resolve()
+    return {
+      epoch,
+      contents: this.#contents(),
+      isCurrent: () => this.#epoch === epoch,
+      append: (batch) => {
+        written = written.then(settled).then(() => {
+          if (this.#epoch !== epoch) throw new Superseded('another engine has the store')
+          this.#write(batch)
+        })
+        written.catch(() => {})
+      },
+      settled: () => written,
+      close: () => written.catch(() => {}),
+    }
+  }
+
+  #contents(): Contents {
+    return {
+      revision: this.#revision,
+      keys: [...this.#keys.values()],
+      leases: [...this.#leases.values()],
+    }
+  }
+
+  #write({revision, puts, deletions, granted, revoked}: Batch): void {
+    this.#revision = revision
+    for (const kv of puts) this.#keys.set(kv.key.toString('latin1'), kv)
+    for (const key of deletions) this.#keys.delete(key.toString('latin1'))
+    for (const lease of granted) this.#leases.set(lease.id, lease)
+    for (const id of revoked) this.#leases.delete(id)
+  }
+}
