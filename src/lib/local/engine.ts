@@ -31,10 +31,10 @@ export interface Engine {
 export interface EngineInput {
   readonly socketPath: string
   readonly clock: Clock
+  /** Ends by itself after so long without leases and calls; without it, never. */
+  readonly idleMs?: number
 }
 
-/** Longer than any pause between two commands of one script, short enough to be gone when the last of them is. */
-const idleMs = 60_000
 /** How soon an engine that nobody asks anything finds out that it is superseded or idle. */
 const lookMs = 1000
 
@@ -59,7 +59,10 @@ export async function startEngine({directory, ...input}: EngineInput & {director
 }
 
 /** An engine on a storage that is open, which it closes at its end. */
-export async function serveStorage(storage: Storage, {socketPath, clock}: EngineInput): Promise<Engine> {
+export async function serveStorage(
+  storage: Storage,
+  {socketPath, clock, idleMs = Infinity}: EngineInput,
+): Promise<Engine> {
   const server = new Server(serverOptions)
   let end: (end: EngineEnd) => void = () => {}
   const first = new Promise<EngineEnd>((resolve) => (end = resolve))

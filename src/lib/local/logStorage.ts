@@ -1,5 +1,245 @@
-import type {Storage} from './storage.ts'
+import {constants, readdirSync} from 'node:fs'
+import {type FileHandle, open, readFile, readdir, rename, rm} from 'node:fs/promises'
+import path from 'node:path'
+import {LeashError} from '../core/errors.ts'
+import {decodeBatches, encodeBatch} from './batchCode.ts'
+import {Damage, contents, frame} from './frames.ts'
+import {type Batch, type Contents, type Storage, Superseded} from './storage.ts'
+import {damaged, otherFormat, unwritable} from './storageFaults.ts'
+import {Stored} from './stored.ts'
 
-export function openLogStorage(directory: string): Promise<Storage> {
-  throw new Error(`not yet: ${directory}`)
+/** Says what the file is, and in which version of it; filled up with zeros to where the first frame begins. */
+const title = 'leash store, format 1\n'
+const titlePattern = /^leash store, format (\d+)\n/
+const titleBytes = 32
+
+/**
+ * The file grows by so much at once, with zeros that are synced before anything is written over them: then a sync of what is
+ * written has no size and no blocks to sync with it, and a file that is too short was cut.
+ */
+const growthBytes = 1024 * 1024
+/** A log is replaced by a snapshot when it is longer than this, and twice as long as the snapshot that it began with. */
+const leastLogBytes = 4 * 1024 * 1024
+
+const ownerOnly = 0o600
+
+const storeName = (epoch: number): string => `store.${epoch}`
+
+/** The epochs for which there is a file, the latest first. */
+function epochsIn(names: readonly string[]): number[] {
+  const found = names.flatMap((name) => /^store\.([1-9]\d*)$/.exec(name)?.[1] ?? []).map(Number)
+  return found.sort((one, other) => other - one)
+}
+
+/**
+ * Opens the store in `directory` under the next epoch.
+ *
+ * Each epoch has a file, which is empty at first: making it is what supersedes all earlier epochs. Only then the latest file
+ * that is not empty is read, and all that it says becomes the beginning of the new one. An earlier engine acknowledges what it
+ * has written after it has seen that there is no later epoch's file: so either it was written before this one was made, and is
+ * read here, or it is not acknowledged.
+ *
+ * @throws LeashError if the directory cannot be read or written, the disk is full, or the file is damaged or of another version;
+ *   then all files are as they were
+ */
+export async function openLogStorage(directory: string): Promise<Storage> {
+  let claimed: string | undefined
+  try {
+    const epoch = await claim(directory)
+    claimed = path.join(directory, storeName(epoch))
+    const stored = await readLatest(directory, epoch)
+    const storage = new LogStorage({directory, epoch, stored})
+    await storage.begin()
+    for (const earlier of epochsIn(await readdir(directory)))
+      if (earlier < epoch) await rm(path.join(directory, storeName(earlier)), {force: true})
+    return storage
+  } catch (error) {
+    if (claimed !== undefined) await withdraw(claimed)
+    throw error instanceof LeashError ? error : unwritable(directory, error)
+  }
+}
+
+/** Makes an empty file of an epoch that is above all others. */
+async function claim(directory: string): Promise<number> {
+  for (;;) {
+    const [latest = 0] = epochsIn(await readdir(directory))
+    try {
+      const file = await open(path.join(directory, storeName(latest + 1)), 'wx', ownerOnly)
+      await file.close()
+      return latest + 1
+    } catch (error) {
+      // Another engine has just taken it.
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+  }
+}
+
+/** Takes a claim back of which nothing came. */
+async function withdraw(file: string): Promise<void> {
+  try {
+    await rm(`${file}.new`, {force: true})
+    if ((await readFile(file)).length === 0) await rm(file, {force: true})
+  } catch {
+    // It is no more than an empty file, which the next one skips.
+  }
+}
+
+async function readLatest(directory: string, before: number): Promise<Stored> {
+  for (;;) {
+    const epochs = epochsIn(await readdir(directory)).filter((epoch) => epoch < before)
+    let isGone = false
+    for (const epoch of epochs) {
+      const name = path.join(directory, storeName(epoch))
+      const file = await readFile(name).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return undefined
+        throw error
+      })
+      // A later engine was ready meanwhile, and has removed what is older than its own.
+      if ((isGone = file === undefined)) break
+      if (file !== undefined && file.length > 0) return read(name, file)
+    }
+    if (!isGone) return new Stored()
+  }
+}
+
+function read(name: string, file: Buffer): Stored {
+  const head = file.subarray(0, titleBytes).toString('latin1')
+  const format = titlePattern.exec(head)?.[1]
+  if (format === undefined) throw damaged(name, 0)
+  if (!head.startsWith(title)) throw otherFormat(name, Number(format))
+  const stored = new Stored()
+  try {
+    for (const content of contents(file, titleBytes))
+      for (const batch of decodeBatches(content)) stored.add(batch)
+  } catch (error) {
+    throw error instanceof Damage ? damaged(name, error.at) : error
+  }
+  return stored
+}
+
+class LogStorage implements Storage {
+  readonly epoch: number
+  readonly contents: Contents
+  readonly #directory: string
+  readonly #name: string
+  readonly #stored: Stored
+  #file: FileHandle | undefined
+  /** Where the next frame goes, how far the file reaches, and how long it was with nothing but a snapshot. */
+  #end = 0
+  #size = 0
+  #snapshotEnd = 0
+  #taken: Buffer[] = []
+  /** The write of what is taken, which has not begun. */
+  #next: Promise<void> | undefined
+  #written: Promise<void> = Promise.resolve()
+
+  constructor({directory, epoch, stored}: {directory: string; epoch: number; stored: Stored}) {
+    this.epoch = epoch
+    this.contents = stored.contents
+    this.#directory = directory
+    this.#name = path.join(directory, storeName(epoch))
+    this.#stored = stored
+  }
+
+  /** Writes the file for the first time. */
+  begin(): Promise<void> {
+    return this.#writeSnapshot()
+  }
+
+  isCurrent(): boolean {
+    try {
+      return epochsIn(readdirSync(this.#directory))[0] === this.epoch
+    } catch {
+      // Whoever removed it wants no engine that goes on.
+      return false
+    }
+  }
+
+  append(batch: Batch): void {
+    this.#stored.add(batch)
+    this.#taken.push(encodeBatch(batch))
+    if (this.#next !== undefined) return
+    this.#next = this.#written = this.#written.then(() => this.#write())
+    this.#written.catch(() => {})
+  }
+
+  settled(): Promise<void> {
+    return this.#written
+  }
+
+  async close(): Promise<void> {
+    await this.#written.catch(() => {})
+    await this.#file?.close()
+    this.#file = undefined
+  }
+
+  /** Writes all that is taken; a snapshot has it, too. */
+  async #write(): Promise<void> {
+    this.#next = undefined
+    const bytes = frame(Buffer.concat(this.#taken.splice(0)))
+    try {
+      const isLong = this.#end - this.#snapshotEnd > Math.max(leastLogBytes, 2 * this.#snapshotEnd)
+      if (isLong) await this.#writeSnapshot()
+      else await this.#writeFrame(bytes)
+    } catch (error) {
+      throw unwritable(this.#directory, error)
+    }
+    if (!this.isCurrent()) throw new Superseded('another engine has the store')
+  }
+
+  /** The file syncs each write before it returns. */
+  async #writeFrame(bytes: Buffer): Promise<void> {
+    const file = this.#file
+    if (file === undefined) throw new Error('closed')
+    const missing = this.#end + bytes.length - this.#size
+    if (missing > 0) this.#size += await writeAll(file, zeros(missing), this.#size)
+    this.#end += await writeAll(file, bytes, this.#end)
+  }
+
+  /** Puts a new file in the place of the one before, whole. */
+  async #writeSnapshot(): Promise<void> {
+    const head = Buffer.alloc(titleBytes)
+    head.write(title, 'latin1')
+    const frames = [...this.#stored.batches()].map((batch) => frame(encodeBatch(batch)))
+    const bytes = Buffer.concat([head, ...frames])
+    const unnamed = `${this.#name}.new`
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | constants.O_DSYNC
+    const file = await open(unnamed, flags, ownerOnly)
+    try {
+      const size = await writeAll(file, Buffer.concat([bytes, zeros(1)]), 0)
+      await file.sync()
+      await rename(unnamed, this.#name)
+      await syncDirectory(this.#directory)
+      await this.#file?.close()
+      this.#file = file
+      this.#size = size
+      this.#end = this.#snapshotEnd = bytes.length
+    } catch (error) {
+      await file.close()
+      await rm(unnamed, {force: true})
+      throw error
+    }
+  }
+}
+
+/** Zeros for at least so many bytes. */
+function zeros(bytes: number): Buffer {
+  return Buffer.alloc(Math.ceil(bytes / growthBytes) * growthBytes)
+}
+
+/** @returns how many bytes were written: all */
+async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<number> {
+  for (let done = 0; done < bytes.length;)
+    done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten
+  return bytes.length
+}
+
+/** A name is durable when its directory is. */
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
 }

@@ -1,0 +1,35 @@
+import {firstRevision} from './keyspace.ts'
+import {type KeyText, keyText} from './sortedKeys.ts'
+import type {Batch, Contents} from './storage.ts'
+import type {KeyValue, Lease} from './values.ts'
+
+/** So many keys in one batch of a snapshot: some hundred kilobytes, mostly. */
+const keysAtOnce = 1000
+
+/** What all batches so far have made. */
+export class Stored {
+  #revision = firstRevision
+  readonly #keys = new Map<KeyText, KeyValue>()
+  readonly #leases = new Map<bigint, Lease>()
+
+  add({revision, puts, deletions, granted, revoked}: Batch): void {
+    this.#revision = revision
+    for (const kv of puts) this.#keys.set(keyText(kv.key), kv)
+    for (const key of deletions) this.#keys.delete(keyText(key))
+    for (const lease of granted) this.#leases.set(lease.id, lease)
+    for (const id of revoked) this.#leases.delete(id)
+  }
+
+  get contents(): Contents {
+    return {revision: this.#revision, keys: [...this.#keys.values()], leases: [...this.#leases.values()]}
+  }
+
+  /** Batches that make the same of nothing. */
+  *batches(): Generator<Batch> {
+    const {revision, keys, leases} = this.contents
+    const none = {revision, puts: [], deletions: [], revoked: []}
+    yield {...none, granted: leases}
+    for (let at = 0; at < keys.length; at += keysAtOnce)
+      yield {...none, granted: [], puts: keys.slice(at, at + keysAtOnce)}
+  }
+}

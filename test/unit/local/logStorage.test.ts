@@ -1,0 +1,164 @@
+import {createHash} from 'node:crypto'
+import {readFileSync, readdirSync, rmSync, statSync, writeFileSync} from 'node:fs'
+import path from 'node:path'
+import {expect, onTestFinished, test} from 'vitest'
+import {LeashError} from '../../../src/lib/core/errors.ts'
+import {openLogStorage} from '../../../src/lib/local/logStorage.ts'
+import type {Batch, Storage} from '../../../src/lib/local/storage.ts'
+import {scratchDirectory} from '../../support/scratch.ts'
+
+const put = (revision: number, value: string): Batch => ({
+  revision,
+  puts: [
+    {
+      key: Buffer.from(`key ${revision % 3}`),
+      value: Buffer.from(value),
+      createRevision: revision,
+      modRevision: revision,
+      version: 1,
+      lease: 0n,
+    },
+  ],
+  deletions: [],
+  granted: [],
+  revoked: [],
+})
+
+const newDirectory = (): string => {
+  const directory = scratchDirectory('store')
+  onTestFinished(() => rmSync(directory, {recursive: true, force: true}))
+  return directory
+}
+
+/** A directory with a store in which are three keys, and its only file. */
+const filledDirectory = async (): Promise<{directory: string; file: string}> => {
+  const directory = newDirectory()
+  const storage = await openLogStorage(directory)
+  for (let revision = 2; revision < 5; revision++) {
+    storage.append(put(revision, 'some value'))
+    await storage.settled()
+  }
+  await storage.close()
+  return {directory, file: path.join(directory, `store.${storage.epoch}`)}
+}
+
+const hash = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
+
+const allFiles = (directory: string): Record<string, string> =>
+  Object.fromEntries(
+    readdirSync(directory).map((name) => [name, hash(readFileSync(path.join(directory, name)))]),
+  )
+
+/** What opening is refused with; all files stay as they are. */
+const refusal = async (directory: string): Promise<LeashError> => {
+  const before = allFiles(directory)
+  const error: unknown = await openLogStorage(directory).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  expect(error).toBeInstanceOf(LeashError)
+  expect(allFiles(directory)).toEqual(before)
+  return error as LeashError
+}
+
+const isOpen = async (storage: Storage): Promise<Storage> => {
+  await storage.close()
+  return storage
+}
+
+test('a write that was not finished when the power went is as if it had never been', async () => {
+  const {directory, file} = await filledDirectory()
+  const bytes = readFileSync(file)
+  const end = bytes.findLastIndex((byte) => byte !== 0)
+  // The last frame is shorter than a sector: it is there or not.
+  bytes.fill(0, bytes.lastIndexOf('key 1') - 70, end + 1)
+  writeFileSync(file, bytes)
+  const {contents} = await isOpen(await openLogStorage(directory))
+  expect(contents.revision).toBe(3)
+  expect(contents.keys).toHaveLength(2)
+})
+
+test('a damaged file is named, with what to do, and left as it is', async () => {
+  const {directory, file} = await filledDirectory()
+  const bytes = readFileSync(file)
+  const at = bytes.indexOf('some value')
+  bytes[at] = (bytes[at] ?? 0) ^ 1
+  writeFileSync(file, bytes)
+  const {message, wayOut} = await refusal(directory)
+  expect(message).toMatch(`damaged: ${file} at byte `)
+  expect(wayOut).toContain(`mv ${file} ${file}.damaged`)
+})
+
+test('a file that was cut is damaged', async () => {
+  const {directory, file} = await filledDirectory()
+  const bytes = readFileSync(file)
+  writeFileSync(file, bytes.subarray(0, bytes.lastIndexOf('some value') + 3))
+  expect((await refusal(directory)).message).toMatch('damaged')
+})
+
+test('a file that is none of a store is damaged', async () => {
+  const {directory, file} = await filledDirectory()
+  writeFileSync(file, 'something else')
+  expect((await refusal(directory)).message).toMatch('damaged')
+})
+
+test('a file of another version is left to the leash that has written it', async () => {
+  const {directory, file} = await filledDirectory()
+  const bytes = readFileSync(file)
+  bytes.write('leash store, format 2\n', 'latin1')
+  writeFileSync(file, bytes)
+  expect(await refusal(directory)).toMatchObject({
+    message: `the store of the local engine in ${file} has format 2, and this leash knows format 1`,
+    wayOut: 'use the leash that has written it',
+  })
+})
+
+test('a directory in which nothing can be made says so', async () => {
+  // Not even root can.
+  await expect(openLogStorage('/sys/kernel')).rejects.toMatchObject({
+    code: 'config',
+    message: expect.stringMatching(/in \/sys\/kernel cannot be read and written: E[A-Z]+$/) as string,
+  })
+})
+
+test('a directory that is gone ends the engine whose it was', async () => {
+  const directory = newDirectory()
+  const storage = await openLogStorage(directory)
+  rmSync(directory, {recursive: true})
+  expect(storage.isCurrent()).toBe(false)
+  await storage.close()
+})
+
+test('only the files of the latest epoch stay', async () => {
+  const {directory} = await filledDirectory()
+  const {epoch} = await isOpen(await openLogStorage(directory))
+  expect(readdirSync(directory)).toEqual([`store.${epoch}`])
+})
+
+test('an engine that could not begin takes nothing with it', async () => {
+  const {directory, file} = await filledDirectory()
+  writeFileSync(path.join(directory, 'store.900'), '')
+  const {epoch, contents} = await isOpen(await openLogStorage(directory))
+  expect(epoch).toBe(901)
+  expect(contents.keys).toHaveLength(3)
+  expect(readdirSync(directory)).not.toContain(path.basename(file))
+})
+
+test('a long log is replaced by what it says', async () => {
+  const directory = newDirectory()
+  const storage = await openLogStorage(directory)
+  const value = 'x'.repeat(256 * 1024)
+  for (let revision = 2; revision < 100; revision++) {
+    storage.append(put(revision, `${value}${revision}`))
+    await storage.settled()
+  }
+  expect(statSync(path.join(directory, `store.${storage.epoch}`)).size).toBeLessThan(8 * 1024 * 1024)
+  await storage.close()
+  const {contents} = await isOpen(await openLogStorage(directory))
+  expect(contents.revision).toBe(99)
+  expect(contents.keys.map(({value: {length}, modRevision}) => [length, modRevision]).sort()).toEqual([
+    [value.length + 2, 97],
+    [value.length + 2, 98],
+    [value.length + 2, 99],
+  ])
+})
