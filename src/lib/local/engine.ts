@@ -38,14 +38,16 @@ export interface EngineInput {
 /** How soon an engine that nobody asks anything finds out that it is superseded or idle. */
 const lookMs = 1000
 
+/** A client on the same machine has taken its answer by then. */
+const farewellMs = 500
+
 const ownerOnly = 0o600
 
 const serverOptions = {
   // etcd takes 1.5 MiB, and says so itself of what is a little more.
   'grpc.max_receive_message_length': 4 * 1024 * 1024,
   'grpc.max_send_message_length': -1,
-  // Statistics that nobody reads.
-  'grpc.enable_channelz': 0,
+  // Not without 'grpc.enable_channelz': grpc-js 1.14 would not know its connections then, and could not end them.
 }
 
 /**
@@ -70,7 +72,7 @@ export async function serveStorage(
     end(error instanceof Superseded ? {why: 'superseded'} : {why: 'failed', error}),
   )
   const activity = {calls: 0, atMs: clock.elapsedMs()}
-  serveStore(server, store, {
+  const service = serveStore(server, store, {
     began: () => activity.calls++,
     ended: () => {
       activity.calls--
@@ -94,7 +96,8 @@ export async function serveStorage(
   const ended = first.then(async (why) => {
     cancelLook()
     await store.close().catch(() => {})
-    server.forceShutdown()
+    service.endStreams()
+    await shutDown(server)
     unlinkOwn(socketPath, inode)
     return why
   })
@@ -138,6 +141,18 @@ async function bind(server: Server, socketPath: string, storage: Storage): Promi
       {cause: error},
     )
   }
+}
+
+/** Lets the answers out that were given; a client that does not take them is cut off. */
+async function shutDown(server: Server): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const late = setTimeout(resolve, farewellMs)
+    server.tryShutdown(() => {
+      clearTimeout(late)
+      resolve()
+    })
+  })
+  server.forceShutdown()
 }
 
 /** A newer engine may have put its own there. */

@@ -9,7 +9,7 @@ import {
 import {serviceDefinition} from './protocol.ts'
 import type {Store} from './store.ts'
 import {checkSize} from './txnCheck.ts'
-import {Refusal} from './values.ts'
+import {Refusal, refusals} from './values.ts'
 import * as wire from './wire.ts'
 import type {Wire} from './wire.ts'
 
@@ -27,8 +27,9 @@ export interface Calls {
   ended(): void
 }
 
-/** Serves a store on `server`, in the words of etcd. */
-export function serveStore(server: Server, store: Store, calls: Calls): void {
+/** Serves a store on `server`, in the words of etcd. @returns what ends the streams that go on and on */
+export function serveStore(server: Server, store: Store, calls: Calls): {endStreams: () => void} {
+  const streams = new Set<Stream>()
   const header = (revision: number): Wire => ({
     cluster_id: clusterId,
     member_id: memberId,
@@ -55,7 +56,11 @@ export function serveStore(server: Server, store: Store, calls: Calls): void {
     stream.on('end', () => stream.end())
     // A client that goes away is no fault.
     stream.on('error', () => {})
-    stream.once('close', () => calls.ended())
+    streams.add(stream)
+    stream.once('close', () => {
+      streams.delete(stream)
+      calls.ended()
+    })
   }
 
   const kv: UntypedServiceImplementation = {
@@ -139,6 +144,11 @@ export function serveStore(server: Server, store: Store, calls: Calls): void {
   server.addService(serviceDefinition('Lease'), lease)
   server.addService(serviceDefinition('Watch'), watch)
   server.addService(serviceDefinition('Maintenance'), maintenance)
+  return {
+    endStreams: () => {
+      for (const stream of streams) stream.emit('error', asServiceError(refusals.stopped()))
+    },
+  }
 }
 
 function asServiceError(error: unknown): Error & {code: number; details: string} {

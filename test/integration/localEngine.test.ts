@@ -1,0 +1,243 @@
+import type {ILeaseGrantResponse, ILeaseKeepAliveResponse, IRangeResponse, IWatchResponse} from 'etcd3'
+import {existsSync, rmSync, statSync} from 'node:fs'
+import path from 'node:path'
+import {expect, onTestFinished, test} from 'vitest'
+import {Clock} from '../../src/lib/core/clock.ts'
+import {LeashError} from '../../src/lib/core/errors.ts'
+import {Member} from '../../src/lib/etcd/member.ts'
+import {type Engine, type EngineInput, serveStorage, startEngine} from '../../src/lib/local/engine.ts'
+import type {Storage} from '../../src/lib/local/storage.ts'
+import {systemClock} from '../../src/lib/systemClock.ts'
+import {FakeClock} from '../support/fakeClock.ts'
+import {MemoryDisk} from '../support/memoryStorage.ts'
+import {scratchDirectory} from '../support/scratch.ts'
+import {until, within} from '../support/wait.ts'
+
+const {signal} = new AbortController()
+const bound = {withinMs: 10_000}
+
+const newDirectory = (): string => {
+  const directory = scratchDirectory('engine')
+  onTestFinished(() => rmSync(directory, {recursive: true, force: true}))
+  return directory
+}
+
+/** A client of whatever listens there. */
+const clientOf = (socketPath: string): Member => {
+  const member = new Member(`unix:${socketPath}`)
+  onTestFinished(() => member.close())
+  return member
+}
+
+const stopping = (engine: Engine): Engine => {
+  onTestFinished(() => engine.stop())
+  return engine
+}
+
+const start = async (directory: string, input: Partial<EngineInput> = {}): Promise<Engine> => {
+  const socketPath = path.join(directory, 'socket')
+  return stopping(await startEngine({directory, socketPath, clock: systemClock(), ...input}))
+}
+
+const put = (member: Member, key: string, lease = '0'): Promise<IRangeResponse> =>
+  member.unary('KV', 'put', {key: Buffer.from(key), value: Buffer.from('value'), lease}, signal)
+
+const read = (member: Member, key: string): Promise<IRangeResponse> =>
+  member.unary('KV', 'range', {key: Buffer.from(key)}, signal)
+
+const grant = (member: Member, ID: string, TTL: number): Promise<ILeaseGrantResponse> =>
+  member.unary('Lease', 'leaseGrant', {ID, TTL}, signal)
+
+/** The TTL that a keep-alive answers. */
+const keepAlive = async (member: Member, ID: string): Promise<number> => {
+  let ttlSeconds = -1
+  const onAnswer = (answer: ILeaseKeepAliveResponse): boolean => {
+    ttlSeconds = Number(answer.TTL)
+    return true
+  }
+  await member.stream('Lease', 'leaseKeepAlive', {ID}, onAnswer, signal)
+  return ttlSeconds
+}
+
+test('an engine that starts again has what it had acknowledged, under a later term', async () => {
+  const directory = newDirectory()
+  const first = await start(directory)
+  const member = clientOf(path.join(directory, 'socket'))
+  await grant(member, '77', 60)
+  const before = await put(member, 'a', '77')
+  await first.stop()
+  await start(directory)
+  const after = await until('the engine to answer', () => read(member, 'a').catch(() => undefined), bound)
+  expect(after.kvs[0]).toMatchObject({value: Buffer.from('value'), lease: '77'})
+  expect(after.header.revision).toBe(before.header.revision)
+  expect(BigInt(after.header.raft_term)).toBeGreaterThan(BigInt(before.header.raft_term))
+  expect(await keepAlive(member, '77')).toBe(60)
+})
+
+test('an engine whose store another one has opened answers nothing any more, and ends', async () => {
+  const directory = newDirectory()
+  const first = await start(directory, {socketPath: path.join(directory, 'first')})
+  const member = clientOf(path.join(directory, 'first'))
+  await grant(member, '77', 60)
+  await start(directory, {socketPath: path.join(directory, 'second')})
+  await expect(put(member, 'a')).rejects.toMatchObject({code: 14})
+  expect(await within('the first engine to end', first.ended, bound)).toEqual({why: 'superseded'})
+  expect(existsSync(path.join(directory, 'first'))).toBe(false)
+  expect((await read(clientOf(path.join(directory, 'second')), 'a')).count).toBe('0')
+})
+
+test('an engine that nobody asks notices that it is superseded, and ends the watches on it', async () => {
+  const directory = newDirectory()
+  const first = await start(directory, {socketPath: path.join(directory, 'first')})
+  const member = clientOf(path.join(directory, 'first'))
+  const request = {create_request: {key: Buffer.from('a'), filters: []}}
+  let isCreated = false
+  const onAnswer = ({created}: IWatchResponse): boolean => {
+    isCreated ||= created
+    return false
+  }
+  const watching = member.stream('Watch', 'watch', request, onAnswer, signal)
+  watching.catch(() => {})
+  await until('the watch to stand', () => isCreated, bound)
+  await start(directory, {socketPath: path.join(directory, 'second')})
+  expect(await within('the first engine to end', first.ended, bound)).toEqual({why: 'superseded'})
+  await expect(watching).rejects.toHaveProperty('code')
+})
+
+test('an engine takes the place of a socket on which nobody listens, or another one does', async () => {
+  const directory = newDirectory()
+  const socketPath = path.join(directory, 'socket')
+  const first = await start(directory)
+  const inode = statSync(socketPath).ino
+  const second = await start(directory)
+  await within('the first engine to end', first.ended, bound)
+  expect(statSync(socketPath).ino).not.toBe(inode)
+  expect(statSync(socketPath).mode & 0o777).toBe(0o600)
+  await put(clientOf(socketPath), 'a')
+  await second.stop()
+  expect(existsSync(socketPath)).toBe(false)
+})
+
+test('an engine ends after a while without leases and calls, and not before', async () => {
+  const time = new FakeClock()
+  const directory = newDirectory()
+  const socketPath = path.join(directory, 'socket')
+  const input = {socketPath, clock: new Clock(time), idleMs: 10_000}
+  const engine = stopping(await serveStorage(new MemoryDisk().open(), input))
+  let hasEnded = false
+  void engine.ended.then(() => (hasEnded = true))
+  const member = clientOf(socketPath)
+  await time.advance(9000)
+  await grant(member, '77', 30)
+  await time.advance(29_000)
+  expect(hasEnded).toBe(false)
+  await time.advance(9000)
+  expect(hasEnded).toBe(false)
+  await time.advance(3000)
+  expect(await within('the engine to end', engine.ended, bound)).toEqual({why: 'idle'})
+})
+
+test('a lease that expires takes its keys with it, and the watch on them says so', async () => {
+  const time = new FakeClock()
+  const directory = newDirectory()
+  const socketPath = path.join(directory, 'socket')
+  stopping(await serveStorage(new MemoryDisk().open(), {socketPath, clock: new Clock(time)}))
+  const member = clientOf(socketPath)
+  await grant(member, '77', 5)
+  await put(member, 'a', '77')
+  await time.advance(4000)
+  await keepAlive(member, '77')
+  await time.advance(4999)
+  expect((await read(member, 'a')).kvs).toHaveLength(1)
+  const events: string[] = []
+  const onAnswer = (answer: IWatchResponse): boolean => {
+    events.push(...answer.events.map(({type}) => type))
+    if (answer.created) void time.advance(1)
+    return events.length > 0
+  }
+  const request = {create_request: {key: Buffer.from('a'), filters: []}}
+  await within('the deletion', member.stream('Watch', 'watch', request, onAnswer, signal), bound)
+  expect(events).toEqual(['Delete'])
+  expect((await read(member, 'a')).kvs).toEqual([])
+  expect(await keepAlive(member, '77')).toBe(0)
+})
+
+/** A storage that takes everything, and has it on the disk, or not, when the test says so. */
+class HeldStorage implements Storage {
+  readonly epoch = 1
+  readonly contents = {revision: 1, keys: [], leases: []}
+  taken = 0
+  release: () => void = () => {}
+  fail: (error: Error) => void = () => {}
+  #settled: Promise<void> = Promise.resolve()
+
+  isCurrent(): boolean {
+    return true
+  }
+
+  append(): void {
+    this.taken++
+    this.#settled = new Promise((resolve, reject) => Object.assign(this, {release: resolve, fail: reject}))
+    this.#settled.catch(() => {})
+  }
+
+  settled(): Promise<void> {
+    return this.#settled
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+}
+
+const serveHeld = async (): Promise<{engine: Engine; storage: HeldStorage; member: Member}> => {
+  const storage = new HeldStorage()
+  const socketPath = path.join(newDirectory(), 'socket')
+  const engine = stopping(await serveStorage(storage, {socketPath, clock: systemClock()}))
+  return {engine, storage, member: clientOf(socketPath)}
+}
+
+test('nobody sees what is not on the disk yet', async () => {
+  const {storage, member} = await serveHeld()
+  const told: string[] = []
+  const onAnswer = ({created, events}: IWatchResponse): boolean => {
+    told.push(...(created ? ['created'] : []), ...events.map(({type}) => `seen ${type}`))
+    return events.length > 0
+  }
+  const request = {create_request: {key: Buffer.from('a'), filters: []}}
+  const watching = member.stream('Watch', 'watch', request, onAnswer, signal)
+  await until('the watch to stand', () => told.length > 0, bound)
+  const writing = put(member, 'a').then(() => told.push('acknowledged'))
+  await until('the write to be taken', () => storage.taken === 1, bound)
+  const reading = read(member, 'a').then(({count}) => told.push(`read ${count}`))
+  // What is asked later is answered later: when this one is, the others had their chance.
+  await member.unary('Maintenance' as 'KV', 'alarm', {}, signal).catch(() => {})
+  expect(told).toEqual(['created'])
+  storage.release()
+  await Promise.all([writing, reading, watching])
+  expect(new Set(told)).toEqual(new Set(['created', 'seen Put', 'acknowledged', 'read 1']))
+})
+
+test('an engine whose disk fails says why to all who ask, and ends', async () => {
+  const {engine, storage, member} = await serveHeld()
+  const writing = put(member, 'a')
+  await until('the write to be taken', () => storage.taken === 1, bound)
+  const answers = Promise.allSettled([writing, read(member, 'a')])
+  const error = new LeashError('unavailable', 'the disk has no room', 'make room')
+  storage.fail(error)
+  const [written, seen] = await answers
+  expect(written).toMatchObject({reason: {code: 14, details: 'etcdserver: the disk has no room'}})
+  expect(seen).toMatchObject({reason: {code: 14}})
+  expect(await within('the engine to end', engine.ended, bound)).toEqual({why: 'failed', error})
+})
+
+test('a socket that cannot be made leaves the store to the next engine', async () => {
+  const directory = newDirectory()
+  const refused = start(directory, {socketPath: path.join(directory, 'none', 'socket')})
+  await expect(refused).rejects.toMatchObject({
+    code: 'config',
+    message: expect.stringMatching('socket') as string,
+  })
+  await start(directory)
+  await put(clientOf(path.join(directory, 'socket')), 'a')
+})
