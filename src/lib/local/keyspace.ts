@@ -204,9 +204,10 @@ export class Keyspace {
     const text = keyText(key)
     const before = this.#history.now(text)
     const revision = this.#revision + 1
+    // Copies: what a request brought is a part of all that came with it, which would stay as long.
     const kv: KeyValue = {
-      key,
-      value: ignoreValue ? (before?.value ?? nothing) : value,
+      key: Buffer.from(key),
+      value: ignoreValue ? (before?.value ?? nothing) : Buffer.from(value),
       lease: ignoreLease ? (before?.lease ?? 0n) : lease,
       createRevision: before?.createRevision ?? revision,
       modRevision: revision,
