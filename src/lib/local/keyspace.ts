@@ -96,6 +96,8 @@ export class Keyspace {
 
   /** @throws Refusal for a lease or, if it is to keep something of it, a key that is not there */
   put(request: PutRequest, hasLease: LeaseLookup): Changed<PutAnswer> {
+    // In a transaction etcd looks for the key first.
+    if (request.lease !== 0n && !hasLease(request.lease)) throw refusals.leaseNotFound()
     this.#checkPut(request, hasLease)
     return this.#write((events) => this.#put(request, events))
   }

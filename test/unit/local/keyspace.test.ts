@@ -45,6 +45,11 @@ describe('a key', () => {
   test('is not put on a lease that is not there', () => {
     const keyspace = newKeyspace()
     expect(() => keyspace.put(putOf('a', '', {lease: 8n}), hasLease)).toThrow('requested lease not found')
+    const both = putOf('a', '', {lease: 8n, ignoreValue: true})
+    expect(() => keyspace.put(both, hasLease)).toThrow('requested lease not found')
+    expect(() => keyspace.txn(txn({success: [{is: 'put', request: both}]}), hasLease)).toThrow(
+      'key not found',
+    )
     expect(keyspace.revision).toBe(1)
     keyspace.put(putOf('a', '', {lease: 7n}), hasLease)
     expect(keyspace.range(rangeOf('a')).kvs[0]?.lease).toBe(7n)
