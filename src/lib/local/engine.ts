@@ -9,7 +9,7 @@ import {type Storage, Superseded} from './storage.ts'
 import {Store} from './store.ts'
 
 /** Why an engine has ended. */
-export type EngineEnd =
+type EngineEnd =
   /** It was told to. */
   | {readonly why: 'stopped'}
   /** There was no lease and no call for a while. */

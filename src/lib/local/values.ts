@@ -27,7 +27,7 @@ export interface KeyRange {
   readonly rangeEnd: Buffer
 }
 
-export type SortOrder = 'None' | 'Ascend' | 'Descend'
+type SortOrder = 'None' | 'Ascend' | 'Descend'
 export type SortTarget = 'Key' | 'Version' | 'Create' | 'Mod' | 'Value'
 
 export interface RangeRequest extends KeyRange {
@@ -77,7 +77,7 @@ export interface DeleteAnswer {
   readonly prevKvs: readonly KeyValue[]
 }
 
-export type CompareResult = 'Equal' | 'Greater' | 'Less' | 'NotEqual'
+type CompareResult = 'Equal' | 'Greater' | 'Less' | 'NotEqual'
 
 /** Compares each key of the range; a missing key as one whose numbers are all 0. */
 export type Compare = KeyRange & {readonly result: CompareResult} & (
