@@ -8,7 +8,6 @@ import {
 } from '@grpc/grpc-js'
 import {serviceDefinition} from './protocol.ts'
 import type {Store} from './store.ts'
-import {checkSize} from './txnCheck.ts'
 import {Refusal, refusals} from './values.ts'
 import * as wire from './wire.ts'
 import type {Wire} from './wire.ts'
@@ -69,9 +68,7 @@ export function serveStore(server: Server, store: Store, calls: Calls): {endStre
       return {revision: answer.revision, ...wire.rangeAnswer(answer)}
     }),
     Put: unary(async (request) => {
-      const asked = wire.putRequest(request)
-      checkSize(asked.key.length + asked.value.length)
-      const answer = await store.put(asked)
+      const answer = await store.put(wire.putRequest(request))
       return {revision: answer.revision, ...wire.putAnswer(answer)}
     }),
     DeleteRange: unary(async (request) => {

@@ -27,6 +27,7 @@ export function checkRange(request: RangeRequest): void {
 /** @throws Refusal */
 export function checkPut(request: PutRequest): void {
   checkKey(request)
+  if (sizeOf(request) > mostBytes) throw refusals.requestTooLarge()
   if (request.ignoreValue && request.value.length > 0) throw refusals.valueProvided()
   if (request.ignoreLease && request.lease !== 0n) throw refusals.leaseProvided()
 }
@@ -35,6 +36,7 @@ export function checkPut(request: PutRequest): void {
 export function checkTxn({compare, success, failure}: TxnRequest, operationsLeft = mostOperations): void {
   const count = Math.max(compare.length, success.length, failure.length)
   if (count > operationsLeft) throw refusals.tooManyOperations()
+  if (sizeOfAll([...success, ...failure]) > mostBytes) throw refusals.requestTooLarge()
   compare.forEach(checkKey)
   for (const operation of [...success, ...failure]) checkOperation(operation, operationsLeft - count)
 }
@@ -54,9 +56,16 @@ function checkOperation(operation: Operation, operationsLeft: number): void {
   }
 }
 
-/** @throws Refusal for a request of this many bytes if etcd would not take it */
-export function checkSize(bytes: number): void {
-  if (bytes > mostBytes) throw refusals.requestTooLarge()
+/** What the puts take of a request, which is most of it. */
+function sizeOf({key, value}: PutRequest): number {
+  return key.length + value.length
+}
+
+function sizeOfAll(operations: readonly Operation[]): number {
+  return operations.reduce((sum, one) => {
+    if (one.is === 'put') return sum + sizeOf(one.request)
+    return one.is === 'txn' ? sum + sizeOfAll([...one.request.success, ...one.request.failure]) : sum
+  }, 0)
 }
 
 interface Touched {
