@@ -86,6 +86,36 @@ test('an engine whose store another one has opened answers nothing any more, and
   expect((await read(clientOf(path.join(directory, 'second')), 'a')).count).toBe('0')
 })
 
+test('a superseded engine neither shows a key nor keeps a lease alive, however soon it is asked', async () => {
+  const clock = new Clock(new FakeClock())
+  for (const ask of [(member: Member) => read(member, 'a'), (member: Member) => keepAlive(member, '77')]) {
+    const disk = new MemoryDisk()
+    const socketPath = path.join(newDirectory(), 'socket')
+    const engine = stopping(await serveStorage(disk.open(), {socketPath, clock}))
+    const member = clientOf(socketPath)
+    await grant(member, '77', 60)
+    disk.open()
+    await expect(ask(member)).rejects.toMatchObject({code: 14})
+    expect(await within('the engine to end', engine.ended, bound)).toEqual({why: 'superseded'})
+  }
+})
+
+test('a key that a transaction has deleted and put again is there after a restart', async () => {
+  const directory = newDirectory()
+  const first = await start(directory)
+  const member = clientOf(path.join(directory, 'socket'))
+  await put(member, 'a')
+  const success = [
+    {request_delete_range: {key: Buffer.from('a'), range_end: Buffer.alloc(1)}},
+    {request_put: {key: Buffer.from('a'), value: Buffer.from('again')}},
+  ]
+  await member.unary('KV', 'txn', {compare: [], success, failure: []}, signal)
+  await first.stop()
+  await start(directory)
+  const {kvs} = await until('the engine to answer', () => read(member, 'a').catch(() => undefined), bound)
+  expect(kvs[0]).toMatchObject({value: Buffer.from('again'), version: '1'})
+})
+
 test('an engine that nobody asks notices that it is superseded, and ends the watches on it', async () => {
   const directory = newDirectory()
   const first = await start(directory, {socketPath: path.join(directory, 'first')})
@@ -101,7 +131,7 @@ test('an engine that nobody asks notices that it is superseded, and ends the wat
   await until('the watch to stand', () => isCreated, bound)
   await start(directory, {socketPath: path.join(directory, 'second')})
   expect(await within('the first engine to end', first.ended, bound)).toEqual({why: 'superseded'})
-  await expect(watching).rejects.toHaveProperty('code')
+  await expect(watching).rejects.toMatchObject({code: 14, details: 'etcdserver: server stopped'})
 })
 
 test('an engine takes the place of a socket on which nobody listens, or another one does', async () => {
@@ -167,6 +197,7 @@ class HeldStorage implements Storage {
   readonly epoch = 1
   readonly contents = {revision: 1, keys: [], leases: []}
   taken = 0
+  isClosed = false
   release: () => void = () => {}
   fail: (error: Error) => void = () => {}
   #settled: Promise<void> = Promise.resolve()
@@ -186,6 +217,7 @@ class HeldStorage implements Storage {
   }
 
   close(): Promise<void> {
+    this.isClosed = true
     return Promise.resolve()
   }
 }
@@ -231,13 +263,14 @@ test('an engine whose disk fails says why to all who ask, and ends', async () =>
   expect(await within('the engine to end', engine.ended, bound)).toEqual({why: 'failed', error})
 })
 
-test('a socket that cannot be made leaves the store to the next engine', async () => {
-  const directory = newDirectory()
-  const refused = start(directory, {socketPath: path.join(directory, 'none', 'socket')})
+test('an engine that cannot make its socket lets go of its store', async () => {
+  const storage = new HeldStorage()
+  const socketPath = path.join(newDirectory(), 'none', 'socket')
+  const refused = serveStorage(storage, {socketPath, clock: systemClock()})
+  const message = `the local engine cannot make its socket ${socketPath}: `
   await expect(refused).rejects.toMatchObject({
     code: 'config',
-    message: expect.stringMatching('socket') as string,
+    message: expect.stringContaining(message) as string,
   })
-  await start(directory)
-  await put(clientOf(path.join(directory, 'socket')), 'a')
+  expect(storage.isClosed).toBe(true)
 })

@@ -62,12 +62,11 @@ export function contents(file: Buffer, from: number): Buffer[] {
   return found
 }
 
-/** Undefined where the sector of a header was never written. @throws Damage */
+/** Undefined where the sector of a header was never written, or there is no more of the file. @throws Damage */
 function headerAt(file: Buffer, at: number): {length: number; crc: number} | undefined {
-  if (at === file.length) return undefined
   const header = file.subarray(at, at + headerBytes)
-  if (header.length < headerBytes) throw new Damage(at)
   if (isZero(header)) return undefined
+  if (header.length < headerBytes) throw new Damage(at)
   const length = header.readUInt32LE(0)
   const isSound = crc32(header.subarray(0, 8)) === header.readUInt32LE(8) && header.readUInt32LE(12) === 0
   if (!isSound || length === 0 || at + headerBytes + aligned(length) > file.length) throw new Damage(at)

@@ -50,8 +50,7 @@ export async function openLogStorage(directory: string): Promise<Storage> {
     const stored = await readLatest(directory, epoch)
     const storage = new LogStorage({directory, epoch, stored})
     await storage.begin()
-    for (const earlier of epochsIn(await readdir(directory)))
-      if (earlier < epoch) await rm(path.join(directory, storeName(earlier)), {force: true})
+    await removeEarlier(directory, epoch)
     return storage
   } catch (error) {
     if (claimed !== undefined) await withdraw(claimed)
@@ -81,6 +80,14 @@ async function withdraw(file: string): Promise<void> {
     if ((await readFile(file)).length === 0) await rm(file, {force: true})
   } catch {
     // It is no more than an empty file, which the next one skips.
+  }
+}
+
+/** Removes the files of earlier epochs, and what was to become one. */
+async function removeEarlier(directory: string, epoch: number): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const [of] = epochsIn([name.replace(/\.new$/, '')])
+    if (of !== undefined && of < epoch) await rm(path.join(directory, name), {force: true})
   }
 }
 

@@ -20,6 +20,7 @@ describe('frames', () => {
   test('are read as they were written', () => {
     expect(contents(file, 0)).toEqual(wanted)
     expect(contents(room, 0)).toEqual([])
+    expect(contents(file.subarray(0, endsAt + 5), 0)).toEqual(wanted)
   })
 
   test('of which the last was not finished are read up to there, whichever of its sectors are missing', () => {
@@ -41,6 +42,15 @@ describe('frames', () => {
         all[at] = (all[at] ?? 0) ^ 0x10
       })
       expect(() => contents(bytes, 0), `byte ${at}`).toThrow(Damage)
+    }
+  })
+
+  test('of which one is missing before another one are damaged', () => {
+    const [first = room, second = room] = frames
+    const from = first.length
+    for (const end of [from + 16, from + second.length]) {
+      const bytes = changed((all) => void all.fill(0, from, end))
+      expect(() => contents(bytes, 0)).toThrow(Damage)
     }
   })
 

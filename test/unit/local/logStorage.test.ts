@@ -129,8 +129,9 @@ test('a directory that is gone ends the engine whose it was', async () => {
   await storage.close()
 })
 
-test('only the files of the latest epoch stay', async () => {
-  const {directory} = await filledDirectory()
+test('only the file of the latest epoch stays', async () => {
+  const {directory, file} = await filledDirectory()
+  writeFileSync(`${file}.new`, 'of an engine that was killed')
   const {epoch} = await isOpen(await openLogStorage(directory))
   expect(readdirSync(directory)).toEqual([`store.${epoch}`])
 })
