@@ -8,6 +8,11 @@ const mostSlots = 10_000
 
 /** Flags of every command that speaks to etcd. Each is also a variable in the environment and in leash.env. */
 export const settingsFlags = {
+  local: Flags.boolean({
+    summary: 'no etcd: locks of this user on this machine only',
+    exclusive: ['endpoints'],
+    helpGroup: 'ETCD',
+  }),
   endpoints: Flags.string({
     summary: 'etcd members, comma-separated, the nearest first',
     helpValue: 'URL,...',

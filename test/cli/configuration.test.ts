@@ -37,7 +37,7 @@ describe.skipIf(!Machine.isPossible)('configuration files', () => {
       status: 78,
       stdout: '',
       stderr:
-        'leash: x: no etcd endpoint is configured; set LEASH_ENDPOINTS, give --endpoints, or write LEASH_ENDPOINTS=host:2379 to /etc/leash/leash.env\n',
+        'leash: x: no etcd endpoint is configured; set LEASH_ENDPOINTS, or write LEASH_ENDPOINTS=host:2379 to /etc/leash/leash.env; for locks of this user on this machine alone give --local, or LEASH_ENDPOINTS=local\n',
     })
   })
 

@@ -1,15 +1,17 @@
 import type {Credentials} from './credentials.ts'
 import {formatDuration} from './duration.ts'
+import type {Endpoint} from './endpoints.ts'
 import {describeOrigin, type Setting} from './origin.ts'
 import type {Settings} from './settings.ts'
 import type {Pem, Tls} from './tls.ts'
+import {userName} from './world.ts'
 
 /** Each setting with its value and where that came from, for example `ttl 30s (default)`. */
 export function describeSettings({connection, timing}: Settings): string[] {
   const duration = ({value, origin}: Setting<number | undefined>): string =>
     `${value === undefined ? 'in proportion to the TTL' : formatDuration(value)} (${describeOrigin(origin)})`
   return [
-    `endpoints ${connection.endpoints.value.map(({url}) => url).join(', ')} (${describeOrigin(connection.endpoints.origin)})`,
+    `endpoints ${connection.endpoints.value.map(describeEndpoint).join(', ')} (${describeOrigin(connection.endpoints.origin)})`,
     `prefix ${connection.prefix.value} (${describeOrigin(connection.prefix.origin)})`,
     ...describeTls(connection.tls),
     ...describeCredentials(connection.credentials),
@@ -23,6 +25,10 @@ export function describeSettings({connection, timing}: Settings): string[] {
     `lock-delay ${duration(timing.lockDelayMs)}`,
     `grace ${duration(timing.graceMs)}`,
   ]
+}
+
+function describeEndpoint({scheme, url}: Endpoint): string {
+  return scheme === 'local' ? `${url}, for user ${userName()} on this machine only` : url
 }
 
 function describeTls(tls: Tls | undefined): string[] {

@@ -1,8 +1,13 @@
 import {LeashError} from '../core/errors.ts'
 import {blame, describeOrigin, type Given, refused} from './origin.ts'
 
-/** One member of an etcd cluster. */
-export type Endpoint = {
+/** One member of an etcd cluster, or the engine of this user on this machine, which stands alone. */
+export type Endpoint = Member | typeof localEngine
+
+/** What a user writes for the engine, and what stands for it wherever URLs would: each program finds its place by itself. */
+export const localEngine = {scheme: 'local', url: 'local'} as const
+
+type Member = {
   readonly scheme: 'http' | 'https'
   /** A name, an IPv4 address, or an IPv6 address without brackets; lower case. */
   readonly host: string
@@ -22,18 +27,19 @@ const numeric = /^[\d.]+$/
 const ipv4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/
 
 /**
- * Reads a comma-separated list of endpoints: `https://host:port`, or `host:port`. The result has at least one, all of one
- * scheme and no two the same, so that a second member that is asked is another one.
+ * Reads a comma-separated list of endpoints: `https://host:port`, or `host:port`; or `local`, alone. The result has at least
+ * one, all of one scheme and no two the same, so that a second member that is asked is another one.
  *
  * @param usualScheme what `host:port` means
  * @throws LeashError `usage` (from a flag) or `config`, naming the entry that is wrong, or without any value if one carries
- *   credentials; always `config` for what other versions may know and this one does not: `unix:`, `local`
+ *   credentials; always `config` for what other versions may know and this one does not: `unix:`
  */
-export function parseEndpoints(given: Given, usualScheme: Endpoint['scheme'] = 'http'): readonly Endpoint[] {
+export function parseEndpoints(given: Given, usualScheme: Member['scheme'] = 'http'): readonly Endpoint[] {
+  if (given.text.trim() === localEngine.url) return [localEngine]
   // First, because commas in a password would split it over several entries, and a message shows an entry.
   if (given.text.includes('@')) throw mayCarryCredentials(given)
   if (given.text.trim() === '') throw refused(given, 'names no endpoint', `write for example ${example}`)
-  const found = new Map<string, Endpoint>()
+  const found = new Map<string, Member>()
   for (const text of given.text.split(',')) {
     const endpoint = parseEndpoint({text: text.trim(), origin: given.origin}, usualScheme)
     found.set(endpoint.url, endpoint)
@@ -49,15 +55,14 @@ export function parseEndpoints(given: Given, usualScheme: Endpoint['scheme'] = '
   return endpoints
 }
 
-function parseEndpoint(entry: Given, usualScheme: Endpoint['scheme']): Endpoint {
+function parseEndpoint(entry: Given, usualScheme: Member['scheme']): Member {
   const {text} = entry
   if (text === '') throw refused(entry, 'is an empty entry in the list', 'remove the comma that is too many')
-  if (text === 'local')
+  if (text === localEngine.url)
     throw refused(
       entry,
-      'asks for the embedded engine: this version of leash has none',
-      `name an etcd server, for example ${example}`,
-      'config',
+      'stands beside other endpoints: it is the engine of this machine, and no member of a cluster',
+      'keep it alone, or leave it out',
     )
   if (/^unix:/i.test(text))
     throw refused(

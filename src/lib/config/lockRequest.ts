@@ -1,4 +1,4 @@
-import {userInfo, hostname} from 'node:os'
+import {hostname} from 'node:os'
 import {LeashError} from '../core/errors.ts'
 import type {LockRequest} from '../core/lock.ts'
 import {type LockKeys, inOrder, lockKeys, rawLockKeys} from '../core/lockName.ts'
@@ -7,6 +7,7 @@ import {timeline, ttlToAskSeconds} from '../core/timeline.ts'
 import {parseDuration} from './duration.ts'
 import {describeOrigin} from './origin.ts'
 import type {Settings} from './settings.ts'
+import {userName} from './world.ts'
 
 /** The flags that say how long to wait. */
 export interface WaitingFlags {
@@ -91,13 +92,4 @@ export function wishedTimeline({ttlMs, terms}: LockRequest): ReturnType<typeof t
 
 function waitMs(wait: string | undefined): number {
   return wait === undefined ? Infinity : parseDuration(wait, {kind: 'flag', name: '--wait'})
-}
-
-function userName(): string {
-  try {
-    return userInfo().username
-  } catch {
-    // A uid without a passwd entry, as in many containers.
-    return String(process.getuid?.() ?? '?')
-  }
 }

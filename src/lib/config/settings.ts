@@ -3,13 +3,12 @@
  * the system's file; each setting is decided for itself. An empty text in the environment or a file counts as not set; an
  * empty flag is a mistake. Nothing is written to `process.env`, so that what a file says never reaches the child.
  */
-import {join} from 'node:path'
-import {LeashError} from '../core/errors.ts'
 import {parseBoolean} from './boolean.ts'
 import {type Credentials, readCredentials, refuseInsecure} from './credentials.ts'
 import {type DurationBounds, parseDuration} from './duration.ts'
-import {type Endpoint, parseEndpoints} from './endpoints.ts'
+import {type Endpoint, localEngine, parseEndpoints} from './endpoints.ts'
 import {refuseBlindTrust, refuseForeignWays} from './etcdctl.ts'
+import {nothingConfigured, refuseForLocal} from './local.ts'
 import type {Given, Setting} from './origin.ts'
 import {defaultPrefix, parsePrefix} from './prefix.ts'
 import {readProfile, type SettingsFile} from './profile.ts'
@@ -18,13 +17,13 @@ import {systemWorld, type World} from './world.ts'
 
 export type Settings = {
   readonly connection: {
-    /** At least one, all of one scheme, no two the same. */
+    /** At least one, all of one scheme, no two the same; `local` is alone. */
     readonly endpoints: Setting<readonly Endpoint[]>
     /** How long connection errors are retried before a ticket exists. */
     readonly connectTimeoutMs: Setting<number>
     /** Ends with a slash. */
     readonly prefix: Setting<string>
-    /** undefined: the endpoints are http. */
+    /** undefined: the endpoints are http, or local. */
     readonly tls: Tls | undefined
     /** undefined: etcd is not told who we are, but for what a client certificate says. */
     readonly credentials: Credentials | undefined
@@ -41,6 +40,7 @@ export type Settings = {
 
 /** The flags that are settings, as oclif parses them. */
 export type SettingsFlags = {
+  readonly local?: boolean | undefined
   readonly endpoints?: string | undefined
   readonly prefix?: string | undefined
   readonly 'connect-timeout'?: string | undefined
@@ -124,7 +124,7 @@ const connectTimeoutBounds: DurationBounds = {
  * Reads every setting and checks those that count: a value that a nearer source overrides is not looked at.
  *
  * @throws LeashError `usage` for a wrong flag; `config` for a wrong value in the environment or a file, a file that others
- *   can write, a profile that exists nowhere, or no endpoint at all
+ *   can write, a profile that exists nowhere, or no endpoint at all where no person is told which engine that means
  */
 export function loadSettings(flags: SettingsFlags, world: World = systemWorld()): Settings {
   const profile = fromFlag(flags, 'profile') ?? fromEnvironment(world, ['LEASH_PROFILE'])
@@ -137,17 +137,22 @@ export function loadSettings(flags: SettingsFlags, world: World = systemWorld())
   const insecureTransport = setting(find(sources.insecureTransport), parseBoolean, undefined)
   const {ca, certificate, key, serverName, user, password, passwordFile} = sources
   const tls = {ca: find(ca), certificate: find(certificate), key: find(key), serverName: find(serverName)}
-  const given = find(sources.endpoints)
-  refuseForeignWays(world.environment, given?.origin)
-  if (given === undefined) throw nothingConfigured(world)
+  const chosen: Given | undefined = flags.local
+    ? {text: localEngine.url, origin: {kind: 'flag', name: '--local'}}
+    : find(sources.endpoints)
+  refuseForeignWays(world.environment, chosen?.origin)
+  if (chosen === undefined && !world.isTold) throw nothingConfigured(world)
+  const given: Given = chosen ?? {text: localEngine.url, origin: {kind: 'default'}}
   const usualScheme = wantsTls(tls) || insecureTransport.value === false ? 'https' : 'http'
   const endpoints = parseEndpoints(given, usualScheme)
   const isSecure = endpoints.every(({scheme}) => scheme === 'https')
-  if (isSecure) refuseBlindTrust(world.environment)
-  else refusePlainText(tls)
+  const isLocal = endpoints.includes(localEngine)
   const who = {user: find(user), password: find(password), passwordFile: find(passwordFile)}
+  if (isLocal) refuseForLocal([...Object.values(tls), ...Object.values(who)])
+  else if (isSecure) refuseBlindTrust(world.environment)
+  else refusePlainText(tls)
   const credentials = readCredentials(who, world.uid)
-  if (!isSecure) refuseInsecure(credentials, insecureTransport)
+  if (!isSecure && !isLocal) refuseInsecure(credentials, insecureTransport)
   const duration = <D>(source: Source, bounds: DurationBounds, fallback: D): Setting<number | D> =>
     setting(find(source), ({text, origin}) => parseDuration(text, origin, bounds), fallback)
 
@@ -196,12 +201,4 @@ function fromFiles(files: readonly SettingsFile[], variable: string): Given | un
     if (text) return {text, origin: {kind: 'file', path, variable}}
   }
   return undefined
-}
-
-function nothingConfigured(world: World): LeashError {
-  return new LeashError(
-    'config',
-    'no etcd endpoint is configured',
-    `set LEASH_ENDPOINTS, give --endpoints, or write LEASH_ENDPOINTS=host:2379 to ${join(world.systemDirectory, 'leash.env')}`,
-  )
 }

@@ -1,5 +1,8 @@
 import {userInfo} from 'node:os'
+import {isatty} from 'node:tty'
 import {LeashError} from '../core/errors.ts'
+
+const stderr = 2
 
 /** What the settings are read from, besides the flags. */
 export type World = {
@@ -10,6 +13,8 @@ export type World = {
   readonly home: string | undefined
   /** Where the system's configuration files stand. */
   readonly systemDirectory: string
+  /** Whether a person is there who reads what leash says. */
+  readonly isTold: boolean
 }
 
 /**
@@ -26,6 +31,7 @@ export function systemWorld(): World {
     uid: process.geteuid?.() ?? -1,
     home: passwdHome(),
     systemDirectory: '/etc/leash',
+    isTold: isatty(stderr),
   }
 }
 
@@ -42,6 +48,16 @@ export function passwdHome(lookUp: () => {homedir: string} = userInfo): string |
       'check the user database, for example with: getent passwd "$(id -u)"',
       {cause: error},
     )
+  }
+}
+
+/** The user's name, or number where it has none. */
+export function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    // A uid without a passwd entry, as in many containers.
+    return String(process.getuid?.() ?? '?')
   }
 }
 

@@ -24,6 +24,7 @@ describe('reads', () => {
       '[2001:DB8:0:0::1]:2379',
       {scheme: 'http', host: '2001:db8::1', port: 2379, url: 'http://[2001:db8::1]:2379'},
     ],
+    [' local ', {scheme: 'local', url: 'local'}],
   ])('%s', (text, endpoint) => {
     expect(parse(text)).toEqual([endpoint])
   })
@@ -99,9 +100,17 @@ describe('refuses', () => {
     expect(refusal(() => parse('https://b:2,a:1')).message).toContain('mixes http and https')
   })
 
+  test.each(['a:1,local', 'local,a:1', 'local,local'])(
+    '%s, as the engine of this machine is no member',
+    (text) => {
+      expect(refusal(() => parse(text))).toMatchObject({
+        code: 'usage',
+        message: expect.stringContaining('"local" stands beside other endpoints') as string,
+      })
+    },
+  )
+
   test.each([
-    ['local', 'asks for the embedded engine: this version of leash has none'],
-    ['a:1,local', 'asks for the embedded engine: this version of leash has none'],
     ['unix:/run/etcd.sock', 'asks for a Unix socket: this version of leash reaches etcd over TCP only'],
     ['UNIX:///run/etcd.sock', 'asks for a Unix socket: this version of leash reaches etcd over TCP only'],
   ])('%s as configuration that this version lacks, even from a flag', (text, rule) => {

@@ -40,13 +40,13 @@ describe('order', () => {
     using world = new TemporaryWorld()
     const endpoints = () => {
       const {value, origin} = loadSettings({}, world).connection.endpoints
-      return [value[0]?.host, describeOrigin(origin)]
+      return [value[0]?.url, describeOrigin(origin)]
     }
     world.userFile('LEASH_ENDPOINTS=user:1')
     world.environment.ETCDCTL_ENDPOINTS = 'etcdctl:1'
-    expect(endpoints()).toEqual(['etcdctl', 'ETCDCTL_ENDPOINTS'])
+    expect(endpoints()).toEqual(['http://etcdctl:1', 'ETCDCTL_ENDPOINTS'])
     world.environment.LEASH_ENDPOINTS = 'ours:1'
-    expect(endpoints()).toEqual(['ours', 'LEASH_ENDPOINTS'])
+    expect(endpoints()).toEqual(['http://ours:1', 'LEASH_ENDPOINTS'])
   })
 
   test('passes over an empty text in the environment and in a file, but not in a flag', () => {
@@ -60,7 +60,7 @@ describe('order', () => {
       LEASH_PROFILE: '',
     })
     const {connection, timing} = loadSettings({}, world)
-    expect(connection.endpoints.value[0]?.host).toBe('system')
+    expect(connection.endpoints.value[0]?.url).toBe('http://system:1')
     expect(timing.ttlMs.value).toBe(41_000)
     expect(refusal(() => loadSettings({ttl: ''}, world)).message).toBe('--ttl "" is not a duration')
     expect(refusal(() => loadSettings({endpoints: ''}, world)).message).toBe(
@@ -92,13 +92,14 @@ test('has the documented defaults', () => {
   })
 })
 
-test('names three ways out when nothing is configured', () => {
+test('names the ways out when nothing is configured', () => {
   using world = new TemporaryWorld()
   const {code, message, wayOut} = refusal(() => loadSettings({}, world))
   expect(code).toBe('config')
   expect(message).toBe('no etcd endpoint is configured')
   expect(wayOut).toBe(
-    `set LEASH_ENDPOINTS, give --endpoints, or write LEASH_ENDPOINTS=host:2379 to ${world.systemDirectory}/leash.env`,
+    `set LEASH_ENDPOINTS, or write LEASH_ENDPOINTS=host:2379 to ${world.systemDirectory}/leash.env; ` +
+      'for locks of this user on this machine alone give --local, or LEASH_ENDPOINTS=local',
   )
 })
 
@@ -164,7 +165,7 @@ describe('a profile', () => {
     const system = world.systemFile('LEASH_GRACE=2s', 'staging.env')
     world.userFile('LEASH_ENDPOINTS=staging:1', 'staging.env')
     const {connection, timing} = loadSettings({profile: 'staging'}, world)
-    expect(connection.endpoints.value[0]?.host).toBe('staging')
+    expect(connection.endpoints.value[0]?.url).toBe('http://staging:1')
     expect(describeOrigin(timing.graceMs.origin)).toBe(`LEASH_GRACE in ${system}`)
     expect(timing.ttlMs.value).toBe(30_000)
   })
@@ -174,8 +175,8 @@ describe('a profile', () => {
     world.systemFile('LEASH_ENDPOINTS=one:1', 'one.env')
     world.systemFile('LEASH_ENDPOINTS=two:1', 'two.env')
     world.environment.LEASH_PROFILE = 'one'
-    expect(loadSettings({}, world).connection.endpoints.value[0]?.host).toBe('one')
-    expect(loadSettings({profile: 'two'}, world).connection.endpoints.value[0]?.host).toBe('two')
+    expect(loadSettings({}, world).connection.endpoints.value[0]?.url).toBe('http://one:1')
+    expect(loadSettings({profile: 'two'}, world).connection.endpoints.value[0]?.url).toBe('http://two:1')
   })
 
   test('that exists nowhere is refused, even when nothing would be read from it', () => {
@@ -250,9 +251,9 @@ describe('files', () => {
   test('of the system are read for a user without a home', () => {
     using world = new TemporaryWorld()
     world.systemFile('LEASH_ENDPOINTS=a:1', 'p.env')
-    const {environment, uid, systemDirectory} = world
-    const homeless = {environment, uid, systemDirectory, home: undefined}
-    expect(loadSettings({profile: 'p'}, homeless).connection.endpoints.value[0]?.host).toBe('a')
+    const {environment, uid, systemDirectory, isTold} = world
+    const homeless = {environment, uid, systemDirectory, isTold, home: undefined}
+    expect(loadSettings({profile: 'p'}, homeless).connection.endpoints.value[0]?.url).toBe('http://a:1')
     expect(refusal(() => loadSettings({profile: 'q'}, homeless)).wayOut).toBe(
       `create ${systemDirectory}/q.env, or choose another profile`,
     )

@@ -14,6 +14,7 @@ export class TemporaryWorld implements World, Disposable {
   readonly uid = process.geteuid?.() ?? -1
   readonly home = join(this.root, 'home')
   readonly systemDirectory = join(this.root, 'etc')
+  isTold = false
 
   get userDirectory(): string {
     return join(this.home, '.config/leash')
