@@ -2,6 +2,7 @@ import {join} from 'node:path'
 import type {Credentials} from './lib/config/credentials.ts'
 import type {Settings} from './lib/config/settings.ts'
 import type {Tls} from './lib/config/tls.ts'
+import type {EngineProgram} from './lib/local/startOnDemand.ts'
 import {packageRoot} from './packageRoot.ts'
 
 /** leash itself, as another process is started with it: without the launcher, which is for what a job inherits. */
@@ -27,6 +28,9 @@ export function plainEnvironment<Value extends string | undefined>(
     PATH: [env['PATH'], standardPath].filter(Boolean).join(':'),
   }
 }
+
+/** How the engine of this user is started; it needs nothing of whoever happens to start it. */
+export const engineProgram: EngineProgram = {argv: [...leashProgram, 'serve', '--on-demand'], env: {}}
 
 /** The variables by which a leash that we start comes to speak to the same etcd in the same way. */
 export function settingVariables({connection}: Settings): Record<string, string> {

@@ -68,6 +68,7 @@ export async function bundle({root, protoLoader, outfile, plugins = []}: BundleI
       lazyModules(root),
       asciiOnly,
       cheapIsIPv6,
+      engineApart,
     ],
     write: false,
   })
@@ -89,6 +90,18 @@ function finished(source: string): string {
   const [banner, ...lines] = source.split('\n')
   const code = [banner, lines.join('\n').replaceAll(/(?<![\w$.'"`])import\((?!\))/g, 'Import(')].join('\n')
   return `/*${createHash('sha256').update(code).digest('hex').slice(0, 16)}*/${code}`
+}
+
+/** The local engine is a process of its own: it is loaded from the plain sources, and no other command has any of it. */
+const engineApart: Plugin = {
+  name: 'engine-apart',
+  setup(build) {
+    // As the launcher finds it, whose import() this is.
+    build.onResolve({filter: /\/local\/engine\.ts$/}, () => ({
+      path: '../dist/lib/local/engine.js',
+      external: true,
+    }))
+  },
 }
 
 /** Inlines what the command needs of package.json, so that it is not read at start. */

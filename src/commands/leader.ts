@@ -29,7 +29,7 @@ export default class Leader extends LeashCommand {
     this.speakWith(flags, operands[0])
     const request = lookRequest('leader', flags, operands)
     const {name, kind} = request
-    const {store, clock} = openStore(request.settings)
+    const {store, clock} = openStore(request.settings, this.speaker)
     const {tickets} = await readPresent(request, 'first', {reader: store, clock}).finally(() => store.close())
     const [first] = tickets
     if (first === undefined) {

@@ -27,4 +27,5 @@ export const LOADERS: Readonly<
   renew: () => import('./renew.ts'),
   resign: () => import('./resign.ts'),
   run: () => import('./run.ts'),
+  serve: () => import('./serve.ts'),
 }

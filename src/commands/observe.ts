@@ -38,7 +38,7 @@ export default class Observe extends LeashCommand {
       ...lookRequest('observe', flags, operands),
       staleAfterMs: staleAfterMs(flags['stale-after']),
     }
-    const {store, clock} = openStore(request.settings)
+    const {store, clock} = openStore(request.settings, this.speaker)
     const printer = new Printer()
     const tell = (news: Observed): void => {
       const message = observerMessage(news)

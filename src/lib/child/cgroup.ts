@@ -3,6 +3,10 @@ import path from 'node:path'
 import {type Containment, send, signalMembers} from './containment.ts'
 import {liveProcess} from './procfs.ts'
 
+/** @param id of the job, 16 hex digits */
+export const jobCgroupName = (id: string): string => `leash-${id}`
+const jobName = /^leash-[0-9a-f]{16}$/
+
 /** How often a cgroup is tried to be removed, whose processes fork the next ones. The first try is for one that is empty. */
 const mostRemovals = 5
 
@@ -136,6 +140,22 @@ export class Cgroup implements Containment {
     } catch {
       return otherwise
     }
+  }
+}
+
+/**
+ * Moves this process out of the job, or the jobs around it, that it was started in, to where the outermost leash is: a job's
+ * cgroup is ended with the job. Where that may not be, it stays.
+ */
+export function leaveJobs(): void {
+  try {
+    const own = ownDirectory()
+    const parts = own.split('/')
+    const outermost = parts.findIndex((part) => jobName.test(part))
+    if (outermost >= 0)
+      writeFileSync(path.join('/', ...parts.slice(0, outermost), 'cgroup.procs'), String(process.pid))
+  } catch {
+    // There are no cgroups, or this user may not.
   }
 }
 

@@ -1,6 +1,6 @@
 import {randomBytes} from 'node:crypto'
 import {LeashError} from '../core/errors.ts'
-import {Cgroup} from './cgroup.ts'
+import {Cgroup, jobCgroupName} from './cgroup.ts'
 import {type Tier, tiers} from './containment.ts'
 import {tierWithoutCgroup} from './processTree.ts'
 
@@ -36,7 +36,7 @@ export function probeContainment(choice: ContainmentChoice): Tier {
 export function placeOfCgroup({wish}: ContainmentChoice, id: string): CgroupPlace {
   if (wish === 'group') return {obstacle: 'ruled out by --contain group'}
   try {
-    return {directory: Cgroup.place(`leash-${id}`)}
+    return {directory: Cgroup.place(jobCgroupName(id))}
   } catch (error) {
     return {obstacle: reasonOf(error)}
   }

@@ -28,12 +28,19 @@ export interface Attempt {
 export class CallPolicy {
   readonly #members: readonly [Member, ...Member[]]
   readonly #clock: Clock
+  readonly #revive: (() => Promise<boolean>) | undefined
   #preferred = 0
   #lastFailure: string | undefined
+  #reviving: Promise<void> | undefined
 
-  constructor(members: readonly [Member, ...Member[]], clock: Clock) {
+  /**
+   * @param revive brings back a server that does not run, and resolves with whether it had to; called once for all calls that
+   *   miss it
+   */
+  constructor(members: readonly [Member, ...Member[]], clock: Clock, revive?: () => Promise<boolean>) {
     this.#members = members
     this.#clock = clock
+    this.#revive = revive
   }
 
   /** Why the latest attempt that failed did so. */
@@ -52,7 +59,7 @@ export class CallPolicy {
 
   /**
    * @param recover turns a failure into an answer, or leaves it (undefined)
-   * @throws what `signal` was aborted with; `LeaseGone`; `LeashError` for what a retry cannot mend
+   * @throws what `signal` was aborted with; `LeaseGone`; `LeashError` for what a retry cannot mend, nor a revival
    */
   async call<Answer>(
     signal: AbortSignal,
@@ -74,7 +81,7 @@ export class CallPolicy {
         if (recovered !== undefined) return recovered
         if (failure.is !== 'transient') throw toError(failure)
       }
-      await this.#pause(tries, signal)
+      await Promise.all([this.#pause(tries, signal), this.#revived(signal)])
     }
   }
 
@@ -104,8 +111,33 @@ export class CallPolicy {
     if (failure.is === 'transient') {
       this.#lastFailure = failure.reason
       if (this.members[0] === member) this.#preferred = (this.#preferred + 1) % this.#members.length
+      this.#startRevival()
     }
     return failure
+  }
+
+  /** A connection that found nobody would not try again for a while. */
+  #startRevival(): void {
+    if (this.#revive === undefined || this.#reviving !== undefined) return
+    this.#reviving = this.#revive()
+      .then((wasAway) => {
+        if (wasAway) for (const member of this.#members) member.reset()
+      })
+      .finally(() => (this.#reviving = undefined))
+    // Who renews a lease does not wait for it, and goes by its time.
+    this.#reviving.catch((error: unknown) => (this.#lastFailure = String((error as Error).message)))
+  }
+
+  /** Resolves when the revival that is under way has ended. */
+  async #revived(signal: AbortSignal): Promise<void> {
+    const reviving = this.#reviving
+    if (reviving === undefined) return
+    await new Promise<void>((resolve, reject) => {
+      const onAbort = (): void => reject(signal.reason as Error)
+      if (signal.aborted) return onAbort()
+      signal.addEventListener('abort', onAbort, {once: true})
+      reviving.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+    })
   }
 
   /** Within a round the next member is asked at once; between rounds a jittered pause doubles. */

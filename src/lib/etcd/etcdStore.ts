@@ -21,6 +21,8 @@ export interface Access {
   tls?: Security | undefined
   /** Without: an etcd that wants to know a user refuses. */
   credentials?: Credentials | undefined
+  /** Brings back a server that does not run; see CallPolicy. Without: it is waited for. */
+  revive?: (() => Promise<boolean>) | undefined
 }
 
 /** A connection that takes longer is not worth waiting for: the first request makes another attempt. */
@@ -38,12 +40,16 @@ export class EtcdStore implements LeaseStore, QueueReader {
    * @param endpoints of one cluster, the nearest first: `http://host:port`; with TLS, `https://host:port`
    * @throws as Member
    */
-  constructor(endpoints: readonly [string, ...string[]], clock: Clock, {tls, credentials}: Access = {}) {
+  constructor(
+    endpoints: readonly [string, ...string[]],
+    clock: Clock,
+    {tls, credentials, revive}: Access = {},
+  ) {
     this.#authentication = credentials && new Authentication(credentials, clock)
     const access = {tls, authentication: this.#authentication}
     const [first, ...rest] = endpoints
     this.#members = [new Member(first, access), ...rest.map((endpoint) => new Member(endpoint, access))]
-    this.#policy = new CallPolicy(this.#members, clock)
+    this.#policy = new CallPolicy(this.#members, clock, revive)
     this.#clock = clock
   }
 

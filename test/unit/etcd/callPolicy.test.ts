@@ -1,9 +1,9 @@
 import {status} from '@grpc/grpc-js'
 import {describe, expect, test} from 'vitest'
 import {LeaseGone} from '../../../src/lib/core/ports.ts'
-import type {Attempt} from '../../../src/lib/etcd/callPolicy.ts'
+import {type Attempt, CallPolicy} from '../../../src/lib/etcd/callPolicy.ts'
 import {settled} from '../../support/fakeClock.ts'
-import {clusterOf, grpcError, refused} from './fakeMembers.ts'
+import {clusterOf, endless, grpcError, refused} from './fakeMembers.ts'
 
 const {signal} = new AbortController()
 
@@ -194,5 +194,54 @@ describe("the end of the caller's patience", () => {
     control.abort('told to')
     await expect(call).rejects.toBe('told to')
     expect(time.timerCount).toBe(0)
+  })
+})
+
+describe('a server that can be brought back', () => {
+  const withRevival = (revive: () => Promise<boolean>) => {
+    const {time, clock, a} = clusterOf(1)
+    return {time, a, policy: new CallPolicy([a.asMember], clock, revive)}
+  }
+
+  test('is, once for all calls that miss it, and then they are repeated on a new connection', async () => {
+    let revivals = 0
+    let back = (_: boolean): void => {}
+    const {policy, time, a} = withRevival(() => {
+      revivals++
+      return new Promise((resolve) => (back = resolve))
+    })
+    const calls = [1, 2].map(() => attempts(refused()))
+    const answers = Promise.all(calls.map(({attempt}) => policy.call(signal, attempt)))
+    await time.advance(5000)
+    expect(calls.map(({asked}) => asked)).toEqual([['a'], ['a']])
+    back(true)
+    expect(await time.passing(answers)).toEqual(['answer', 'answer'])
+    expect({revivals, resets: a.resets}).toEqual({revivals: 1, resets: 1})
+  })
+
+  test('keeps its connections if it was there', async () => {
+    const {policy, time, a} = withRevival(() => Promise.resolve(false))
+    expect(await time.passing(policy.call(signal, attempts(refused()).attempt))).toBe('answer')
+    expect(a.resets).toBe(0)
+  })
+
+  test('ends the call with what keeps it away', async () => {
+    const fault = new Error('the disk is full')
+    const {policy, time} = withRevival(() => Promise.reject(fault))
+    const call = policy.call(signal, attempts(refused(), refused()).attempt)
+    call.catch(() => {})
+    await time.advance(1000)
+    await expect(call).rejects.toBe(fault)
+    expect(policy.lastFailure).toBe('the disk is full')
+  })
+
+  test('is not waited for by a call that is given up', async () => {
+    const givenUp = new AbortController()
+    const {policy, time} = withRevival(() => endless)
+    const call = policy.call(givenUp.signal, attempts(refused()).attempt)
+    call.catch(() => {})
+    await time.advance(1000)
+    givenUp.abort(new Error('given up'))
+    await expect(call).rejects.toThrow('given up')
   })
 })
