@@ -1,0 +1,299 @@
+import {spawnSync} from 'node:child_process'
+import {existsSync, lstatSync, readFileSync, readdirSync, readlinkSync} from 'node:fs'
+import path from 'node:path'
+import {describe, expect, test} from 'vitest'
+import {Enclosure, canContainByCgroup} from '../support/cgroups.ts'
+import {descriptorsOf} from '../support/engines.ts'
+import {isAlive, parentOf} from '../support/processes.ts'
+import {until} from '../support/wait.ts'
+import {LocalMachine, untilToldJob} from './support/LocalMachine.ts'
+import {asAnotherUser, isRoot} from './support/anotherUser.ts'
+import {leashProgram} from './support/leash.ts'
+
+const nothingSaid = {stdout: '', stderr: ''}
+
+describe.skipIf(!LocalMachine.isPossible).concurrent('on one machine with nothing else installed', () => {
+  test('a job runs under a lock, which nobody else gets meanwhile', async () => {
+    await using machine = new LocalMachine()
+    await using holder = await machine.holder('nightly')
+    expect(await machine.run(['run', '--local', '-n', '-l', 'nightly', 'echo', 'never'])).toEqual({
+      status: 75,
+      ...nothingSaid,
+    })
+    holder.endInput()
+    expect(await holder.end()).toMatchObject({status: 0, stderr: ''})
+    const next = await machine.run(['run', '--local', '-n', '-l', 'nightly', 'echo', 'mine'])
+    expect(next).toEqual({status: 0, stdout: 'mine\n', stderr: ''})
+  })
+
+  test('a login shell and a cron job meet in one lock', async () => {
+    await using machine = new LocalMachine()
+    const elsewhere = path.join(machine.machine.root, 'elsewhere')
+    const names = ['HOME', 'XDG_STATE_HOME', 'XDG_RUNTIME_DIR', 'XDG_DATA_HOME', 'TMPDIR']
+    const env = Object.fromEntries(names.map((name) => [name, elsewhere]))
+    await using holder = await machine.holder('x', [], {env})
+    const onlyEnv = {PATH: '/usr/bin:/bin', LEASH_ENDPOINTS: 'local'}
+    expect(await machine.run(['run', '-n', '-l', 'x', 'echo', 'never'], {onlyEnv, cwd: '/'})).toEqual({
+      status: 75,
+      ...nothingSaid,
+    })
+    expect(machine.engines()).toHaveLength(1)
+    expect(existsSync(elsewhere)).toBe(false)
+    holder.endInput()
+    expect((await holder.end()).status).toBe(0)
+  })
+
+  test('20 first commands at once end with one engine, and run one after the other', async () => {
+    await using machine = new LocalMachine()
+    const place = path.join(machine.machine.root, 'inside')
+    const job = ['sh', '-c', 'mkdir "$0" || echo overlap; rmdir "$0"; echo $LEASH_FENCE', place]
+    const ends = await Promise.all(
+      Array.from({length: 20}, () => machine.run(['run', '--local', '-l', 'x', '--', ...job])),
+    )
+    for (const {status, stdout, stderr} of ends)
+      expect({status, stdout, stderr}).toEqual({
+        status: 0,
+        stdout: expect.stringMatching(/^\d+\n$/) as string,
+        stderr: '',
+      })
+    expect(new Set(ends.map(({stdout}) => stdout)).size).toBe(20)
+    await until('one engine', () => machine.engines().length === 1, {withinMs: 10_000})
+    expect(readdirSync(path.dirname(await socketOf(machine)))).not.toContain('starting')
+  })
+
+  test.skipIf(!isRoot)('nobody else can connect to the engine, nor look into its directory', async () => {
+    await using machine = new LocalMachine()
+    await machine.run(['run', '--local', '-l', 'x', 'true'])
+    const socket = await socketOf(machine)
+    expect((lstatSync(socket).mode & 0o777).toString(8)).toBe('600')
+    expect((lstatSync(path.dirname(socket)).mode & 0o777).toString(8)).toBe('700')
+    const script = `require('net').connect(${JSON.stringify(socket)}).on('error', (e) => console.log(e.code)).on('connect', () => process.exit(1))`
+    const [setpriv, ...args] = asAnotherUser
+    const {stdout, status} = spawnSync(setpriv, [...args, process.execPath, '-e', script], {encoding: 'utf8'})
+    expect({stdout, status}).toEqual({stdout: 'EACCES\n', status: 0})
+  })
+})
+
+describe.skipIf(!LocalMachine.isPossible).concurrent('an engine', () => {
+  test('has nothing of what the command that started it was part of', async () => {
+    await using machine = new LocalMachine()
+    const lock = path.join(machine.machine.root, 'lock')
+    // Above 15, where Node itself does not look.
+    const through = ['bash', '-c', 'exec 20>"$0" && flock 20 && exec "$@"', lock]
+    const end = await machine.run(['run', '--local', '-l', 'x', 'true'], {through, env: {SECRET: 'word'}})
+    expect(end).toEqual({status: 0, ...nothingSaid})
+    const engine = await machine.engine()
+    expect(descriptorsOf(engine).filter((file) => file === lock)).toEqual([])
+    for (const standard of [0, 1, 2]) expect(readlinkSync(`/proc/${engine}/fd/${standard}`)).toBe('/dev/null')
+    expect(readFileSync(`/proc/${engine}/environ`, 'utf8')).not.toMatch(/SECRET|LEASH/)
+    const init = parentOf(engine) ?? 0
+    expect(readFileSync(`/proc/${init}/cmdline`, 'utf8')).not.toContain('leash')
+  })
+
+  test.each([['auto'], ['group']])(
+    'that is started inside a job (--contain %s) is neither ended with it nor left behind by it',
+    async (contain) => {
+      await using machine = new LocalMachine()
+      await machine.run(['run', '--local', '-l', 'first', 'true'])
+      const killed = await machine.engine()
+      const inner = [process.execPath, leashProgram, 'run', '--local', '-l', 'inner', 'echo', 'inner']
+      const job = ['sh', '-c', 'kill -9 $0; "$@"', String(killed), ...inner]
+      const end = await machine.run(['run', '--local', '--contain', contain, '-l', 'outer', '--', ...job])
+      expect(end).toEqual({status: 0, stdout: 'inner\n', stderr: ''})
+      const engine = await machine.engine([killed])
+      expect(isAlive(engine)).toBe(true)
+    },
+  )
+
+  test('that is killed is started again by a holder, who keeps its lease', async () => {
+    await using machine = new LocalMachine()
+    await using holder = await machine.holder('x', ['--ttl', '9s'])
+    const killed = await machine.killEngine()
+    await machine.engine([killed])
+    // For longer than the lease would last without a renewal.
+    expect(await machine.run(['run', '--local', '-w', '12s', '-l', 'x', 'echo', 'never'])).toMatchObject({
+      status: 75,
+      stdout: '',
+    })
+    holder.endInput()
+    expect((await holder.end()).status).toBe(0)
+    expect(await machine.run(['run', '--local', '-n', '-l', 'x', 'true'])).toEqual({
+      status: 0,
+      ...nothingSaid,
+    })
+  })
+
+  test.skipIf(!canContainByCgroup())(
+    'ends with the unit that started it, and nobody else loses a lock by that',
+    async () => {
+      await using machine = new LocalMachine()
+      await using unit = new Enclosure()
+      await using first = await machine.holder('of the unit', [], {through: unit.command([])})
+      const engine = await machine.engine()
+      expect(unit.pids()).toContain(engine)
+      await using other = await machine.holder('x', ['--ttl', '9s'])
+      unit.kill()
+      await first.end()
+      await machine.engine([engine])
+      expect(isAlive(engine)).toBe(false)
+      expect(await machine.run(['run', '--local', '-w', '12s', '-l', 'x', 'echo', 'never'])).toMatchObject({
+        status: 75,
+      })
+      other.endInput()
+      expect((await other.end()).status).toBe(0)
+    },
+  )
+
+  test('need not be there for the guard of a leash that was killed: it starts one, and gives the lock back', async () => {
+    await using machine = new LocalMachine()
+    await using holder = await machine.holder('x', ['--ttl', '1h'])
+    await machine.killEngine()
+    await holder.killHard()
+    expect(await machine.run(['run', '--local', '-w', '20s', '-l', 'x', 'echo', 'mine'])).toMatchObject({
+      status: 0,
+      stdout: 'mine\n',
+    })
+  })
+})
+
+describe.skipIf(!LocalMachine.isPossible).concurrent('the engine of this machine', () => {
+  const onTerminal = [
+    'sh',
+    '-c',
+    `for word; do COMMAND="$COMMAND '$word'"; done; exec script -q -e -c "exec $COMMAND" /dev/null`,
+    'sh',
+  ]
+
+  test('is what a person gets who has configured nothing, and is told so', async () => {
+    await using machine = new LocalMachine()
+    const run = machine.machine.through
+    const {status, stdout} = await machine.run(['run', '-l', 'x', 'echo', 'mine'], {
+      through: [...run, ...onTerminal],
+      env: {NO_COLOR: '1'},
+    })
+    expect(status).toBe(0)
+    expect(stdout.replaceAll('\r', '')).toContain(
+      'leash: x: no etcd is configured, so this is for user root on this machine only; ' +
+        'set LEASH_ENDPOINTS for more machines, or LEASH_ENDPOINTS=local if this is meant\n',
+    )
+    expect(stdout).toContain('mine')
+  })
+
+  test('is nobody’s who is configured for an etcd that is away', async () => {
+    await using machine = new LocalMachine()
+    machine.machine.writeSystemFile('LEASH_ENDPOINTS=127.0.0.1:1\nLEASH_CONNECT_TIMEOUT=300ms\n')
+    expect(await machine.run(['run', '-l', 'x', 'echo', 'never'])).toMatchObject({status: 69, stdout: ''})
+    expect(machine.engines()).toEqual([])
+  })
+
+  test('and an etcd are not to be had together', async () => {
+    await using machine = new LocalMachine()
+    const both = ['run', '--local', '--endpoints', 'a:1', '-l', 'x', 'true']
+    expect(await machine.run(both)).toMatchObject({status: 64, stdout: ''})
+    expect(await machine.run(['run', '--local', '-l', 'x', 'true'], {env: {LEASH_USER: 'a:secret'}})).toEqual(
+      {
+        status: 78,
+        stdout: '',
+        stderr:
+          'leash: x: LEASH_USER is for an etcd, and the engine of this machine has neither TLS nor users; ' +
+          'unset it, or name the members of the etcd in LEASH_ENDPOINTS\n',
+      },
+    )
+    expect(existsSync(machine.state)).toBe(false)
+  })
+
+  test('is found by a handle alone, and by its keeper', async () => {
+    await using machine = new LocalMachine()
+    const acquired = await machine.run(['acquire', '--local', 'x', '--ttl', '60s'])
+    expect(acquired).toMatchObject({status: 0, stderr: ''})
+    const env = {LEASH_HANDLE: acquired.stdout.trim()}
+    await machine.killEngine()
+    expect(await machine.run(['check', '--for', '10s'], {env})).toMatchObject({status: 0, stderr: ''})
+    expect(await machine.run(['run', '--local', '-n', '-l', 'x', 'true'])).toMatchObject({status: 75})
+    expect(await machine.run(['release'], {env})).toEqual({status: 0, ...nothingSaid})
+    const kept = machine.start(['acquire', '--local', 'x', '--keep', String(process.pid)])
+    const handle = (await kept.says(/^\/.*$/m)).trim()
+    expect(await machine.run(['check'], {env: {LEASH_HANDLE: handle}})).toMatchObject({status: 0})
+    expect(await machine.run(['release'], {env: {LEASH_HANDLE: handle}})).toEqual({status: 0, ...nothingSaid})
+    expect((await kept.end()).status).toBe(0)
+  })
+
+  test('serves elections and those who observe them', async () => {
+    await using machine = new LocalMachine()
+    await using observer = machine.start(['observe', '--local', 'api'])
+    await using leader = machine.start([
+      'campaign',
+      '--local',
+      'api',
+      '--value',
+      'me:1',
+      '--',
+      ...untilToldJob,
+    ])
+    await leader.says(/^runs/m)
+    expect(await machine.run(['leader', '--local', 'api'])).toEqual({status: 0, stdout: 'me:1\n', stderr: ''})
+    await observer.says(/me:1/)
+    leader.endInput()
+    expect(await leader.end()).toMatchObject({status: 0})
+    expect(await machine.run(['leader', '--local', 'api'])).toEqual({status: 1, ...nothingSaid})
+  })
+})
+
+describe.skipIf(!LocalMachine.isPossible).concurrent('leash serve', () => {
+  test('says where it serves, takes over from an engine, and ends at TERM and INT; no lock is lost by that', async () => {
+    await using machine = new LocalMachine()
+    await using holder = await machine.holder('x', ['--ttl', '9s'])
+    const first = await machine.engine()
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      await using serving = machine.start(['serve'])
+      const said = await serving.says(/^serves user root on this machine at unix:\/\/.*$/m)
+      expect(said).toContain(await socketOf(machine))
+      await until('the other engine to end', () => !isAlive(first), {withinMs: 10_000})
+      serving.kill(signal)
+      expect(await serving.end()).toMatchObject({status: 0, stderr: ''})
+      await machine.engine([serving.pid])
+    }
+    expect(await machine.run(['run', '--local', '-w', '12s', '-l', 'x', 'echo', 'never'])).toMatchObject({
+      status: 75,
+    })
+    holder.endInput()
+    expect((await holder.end()).status).toBe(0)
+  })
+
+  test('says that another one has taken over', async () => {
+    await using machine = new LocalMachine()
+    await using serving = machine.start(['serve'])
+    await serving.says(/^serves/m)
+    await using next = machine.start(['serve'])
+    await next.says(/^serves/m)
+    expect(await serving.end()).toMatchObject({
+      status: 0,
+      stderr: 'leash: another engine of this user has taken over\n',
+    })
+    expect(await machine.run(['run', '--local', '-n', '-l', 'x', 'true'])).toEqual({
+      status: 0,
+      ...nothingSaid,
+    })
+    expect(machine.engines()).toEqual([next.pid])
+  })
+
+  test('is not for names', async () => {
+    await using machine = new LocalMachine()
+    expect(await machine.run(['serve', 'x'])).toEqual({
+      status: 64,
+      stdout: '',
+      stderr:
+        'leash: serve was given "x", and there is nothing to name; leave it out: there is one engine for a user\n',
+    })
+  })
+})
+
+const socketOf = async ({state}: LocalMachine): Promise<string> =>
+  until(
+    'a socket',
+    () =>
+      readdirSync(state)
+        .map((name) => path.join(state, name, 'socket'))
+        .find((file) => existsSync(file)),
+    {withinMs: 10_000},
+  )
