@@ -11,7 +11,6 @@ import type {LockNews} from './lib/core/lock.ts'
 import type {Tls} from './lib/config/tls.ts'
 import {type Access, EtcdStore} from './lib/etcd/etcdStore.ts'
 import {localPlace} from './lib/local/place.ts'
-import {startOnDemand} from './lib/local/startOnDemand.ts'
 import {speakNews} from './lib/output/lockNews.ts'
 import {type Speaker, isTerminal} from './lib/output/stderr.ts'
 import {WaitingDisplay} from './lib/output/waitingDisplay.ts'
@@ -76,7 +75,10 @@ function notChosen(): string {
 /** The engine of this user on this machine, which is started when a request finds none. */
 function openLocal(clock: Clock): EtcdStore {
   const place = localPlace(systemWorld())
-  const revive = (): Promise<boolean> => startOnDemand(place, engineProgram, clock)
+  const revive = async (): Promise<boolean> => {
+    const {startOnDemand} = await import('./lib/local/startOnDemand.ts')
+    return startOnDemand(place, engineProgram, clock)
+  }
   return new EtcdStore([`unix:${place.socketPath}`], clock, {revive})
 }
 

@@ -205,7 +205,7 @@ describe('a server that can be brought back', () => {
 
   test('is, once for all calls that miss it, and then they are repeated on a new connection', async () => {
     let revivals = 0
-    let back = (_: boolean): void => {}
+    let back: (wasAway: boolean) => void = () => {}
     const {policy, time, a} = withRevival(() => {
       revivals++
       return new Promise((resolve) => (back = resolve))

@@ -20,7 +20,7 @@ interface Start {
   descriptors: Record<string, string>
 }
 
-const fixture = path.join(import.meta.dirname, 'engine.fixture.mjs')
+const fixture = path.join(import.meta.dirname, 'engine.fixture.cjs')
 
 let place: Place
 beforeEach(() => {

@@ -2,8 +2,18 @@
  * Stands in for an engine: listens at argv[2] after argv[3] milliseconds, or says why not: argv[4]. Leaves a file beside its
  * socket for each start, which holds what it found itself in.
  */
-import {readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync, writeSync, closeSync} from 'node:fs'
-import {createServer} from 'node:net'
+'use strict'
+const {
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+  closeSync,
+} = require('node:fs')
+const {createServer} = require('node:net')
+const {setTimeout} = require('node:timers')
 
 const [, , socket, delayMs, fault] = process.argv
 const stat = readFileSync('/proc/self/stat', 'latin1').split(') ').at(-1).split(' ')
