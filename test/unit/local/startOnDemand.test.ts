@@ -62,6 +62,7 @@ describe('a client that finds no engine', () => {
     expect(await start()).toBe(true)
     const [engine] = starts()
     expect(engine).toMatchObject({cwd: '/', env: {ONLY: 'this'}})
+    expect(Object.keys(engine?.env ?? {})).not.toContain('PATH')
     const {pid = 0, session, descriptors = {}} = engine ?? {}
     expect(parentOf(pid)).not.toBe(process.pid)
     expect(session).not.toBe(sessionOf(process.pid))
@@ -90,7 +91,15 @@ describe('a client that finds no engine', () => {
   })
 
   test.each<[string, () => void]>([
-    ['was killed', () => writeFileSync(turn(), String(deadProcess()))],
+    [
+      'was killed',
+      () => {
+        writeFileSync(turn(), String(deadProcess()))
+        // Its turn would not be over in time.
+        const lateS = Date.now() / 1000 + 9
+        utimesSync(turn(), lateS, lateS)
+      },
+    ],
     [
       'stands still',
       () => {
