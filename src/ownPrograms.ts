@@ -29,8 +29,16 @@ export function plainEnvironment<Value extends string | undefined>(
   }
 }
 
+const [node, launcher] = leashProgram
+
+/** With 10,000 keys the engine has 124 MB without these, and 91 MB with them. */
+const engineFlags = ['--max-semi-space-size=1', '--optimize-for-size']
+
 /** How the engine of this user is started; it needs nothing of whoever happens to start it. */
-export const engineProgram: EngineProgram = {argv: [...leashProgram, 'serve', '--on-demand'], env: {}}
+export const engineProgram: EngineProgram = {
+  argv: [node, ...engineFlags, launcher, 'serve', '--on-demand'],
+  env: {},
+}
 
 /** The variables by which a leash that we start comes to speak to the same etcd in the same way. */
 export function settingVariables({connection}: Settings): Record<string, string> {
