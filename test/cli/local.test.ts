@@ -2,6 +2,7 @@ import {spawnSync} from 'node:child_process'
 import {existsSync, lstatSync, readFileSync, readdirSync, readlinkSync} from 'node:fs'
 import path from 'node:path'
 import {describe, expect, test} from 'vitest'
+import {EtcdServer} from '../support/EtcdServer.ts'
 import {Enclosure, canContainByCgroup} from '../support/cgroups.ts'
 import {descriptorsOf} from '../support/engines.ts'
 import {isAlive, parentOf} from '../support/processes.ts'
@@ -94,13 +95,11 @@ describe.skipIf(!LocalMachine.isPossible).concurrent('an engine', () => {
     'that is started inside a job (--contain %s) is neither ended with it nor left behind by it',
     async (contain) => {
       await using machine = new LocalMachine()
-      await machine.run(['run', '--local', '-l', 'first', 'true'])
-      const killed = await machine.engine()
+      await using etcd = await EtcdServer.start()
       const inner = [process.execPath, leashProgram, 'run', '--local', '-l', 'inner', 'echo', 'inner']
-      const job = ['sh', '-c', 'kill -9 $0; "$@"', String(killed), ...inner]
-      const end = await machine.run(['run', '--local', '--contain', contain, '-l', 'outer', '--', ...job])
-      expect(end).toEqual({status: 0, stdout: 'inner\n', stderr: ''})
-      const engine = await machine.engine([killed])
+      const outer = ['run', '--endpoints', etcd.url, '--contain', contain, '-l', 'outer', '--']
+      expect(await machine.run([...outer, ...inner])).toEqual({status: 0, stdout: 'inner\n', stderr: ''})
+      const engine = await machine.engine()
       expect(isAlive(engine)).toBe(true)
     },
   )
