@@ -28,12 +28,21 @@ export async function serveLocal(
 ): Promise<'stopped' | 'idle' | 'superseded'> {
   process.umask(0o077)
   const {startEngine} = await import('./lib/local/engine.ts')
-  const engine = await startEngine({...place, clock: systemClock(), ...(idleMs !== undefined && {idleMs})})
+  const input = {...place, clock: systemClock(), ...(idleMs !== undefined && {idleMs})}
+  const engine = await startEngine(input).catch((error: unknown) => Promise.reject(ours(error)))
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void engine.stop())
   tell()
   const end = await engine.ended
-  if (end.why === 'failed') throw end.error
+  if (end.why === 'failed') throw ours(end.error)
   return end.why
+}
+
+/** The engine is loaded beside the bundle of the commands, and so its faults are of another class than theirs. */
+function ours(error: unknown): Error {
+  if (!(error instanceof Error)) return new Error(String(error))
+  if (error.name !== 'LeashError') return error
+  const {code, message, wayOut} = error as LeashError
+  return new LeashError(code, message, wayOut, {cause: error})
 }
 
 /**

@@ -1,5 +1,5 @@
 import {spawnSync} from 'node:child_process'
-import {existsSync, lstatSync, readFileSync, readdirSync, readlinkSync} from 'node:fs'
+import {existsSync, lstatSync, readFileSync, readdirSync, readlinkSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {describe, expect, test} from 'vitest'
 import {EtcdServer} from '../support/EtcdServer.ts'
@@ -142,6 +142,21 @@ describe.skipIf(!LocalMachine.isPossible).concurrent('an engine', () => {
       expect((await other.end()).status).toBe(0)
     },
   )
+
+  test('that cannot start says why by the command that wants it, and nothing is destroyed', async () => {
+    await using machine = new LocalMachine()
+    await machine.run(['run', '--local', '-l', 'x', 'true'])
+    const directory = path.dirname(await socketOf(machine))
+    await machine.killEngine()
+    const store = readdirSync(directory).filter((name) => name.startsWith('store.'))
+    const files = store.map((name) => path.join(directory, name))
+    for (const file of files) writeFileSync(file, 'no store at all')
+    const complaint = {status: 78, stdout: '', stderr: expect.stringContaining('store') as string}
+    expect(await machine.run(['run', '--local', '-l', 'x', 'echo', 'never'])).toEqual(complaint)
+    expect(await machine.run(['serve'])).toEqual(complaint)
+    for (const file of files) expect(readFileSync(file, 'utf8')).toBe('no store at all')
+    expect(machine.engines()).toEqual([])
+  })
 
   test('need not be there for the guard of a leash that was killed: it starts one, and gives the lock back', async () => {
     await using machine = new LocalMachine()
