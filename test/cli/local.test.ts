@@ -59,13 +59,13 @@ describe.skipIf(!LocalMachine.isPossible).concurrent('on one machine with nothin
       })
     expect(new Set(ends.map(({stdout}) => stdout)).size).toBe(20)
     await until('one engine', () => machine.engines().length === 1, {withinMs: 10_000})
-    expect(readdirSync(path.dirname(await socketOf(machine)))).not.toContain('starting')
+    expect(readdirSync(path.dirname(await machine.socket()))).not.toContain('starting')
   })
 
   test.skipIf(!isRoot)('nobody else can connect to the engine, nor look into its directory', async () => {
     await using machine = new LocalMachine()
     await machine.run(['run', '--local', '-l', 'x', 'true'])
-    const socket = await socketOf(machine)
+    const socket = await machine.socket()
     expect((lstatSync(socket).mode & 0o777).toString(8)).toBe('600')
     expect((lstatSync(path.dirname(socket)).mode & 0o777).toString(8)).toBe('700')
     const script = `require('net').connect(${JSON.stringify(socket)}).on('error', (e) => console.log(e.code)).on('connect', () => process.exit(1))`
@@ -146,7 +146,7 @@ describe.skipIf(!LocalMachine.isPossible).concurrent('an engine', () => {
   test('that cannot start says why by the command that wants it, and nothing is destroyed', async () => {
     await using machine = new LocalMachine()
     await machine.run(['run', '--local', '-l', 'x', 'true'])
-    const directory = path.dirname(await socketOf(machine))
+    const directory = path.dirname(await machine.socket())
     await machine.killEngine()
     const store = readdirSync(directory).filter((name) => name.startsWith('store.'))
     const files = store.map((name) => path.join(directory, name))
@@ -252,62 +252,3 @@ describe.skipIf(!LocalMachine.isPossible).concurrent('the engine of this machine
     expect(await machine.run(['leader', '--local', 'api'])).toEqual({status: 1, ...nothingSaid})
   })
 })
-
-describe.skipIf(!LocalMachine.isPossible).concurrent('leash serve', () => {
-  test('says where it serves, takes over from an engine, and ends at TERM and INT; no lock is lost by that', async () => {
-    await using machine = new LocalMachine()
-    await using holder = await machine.holder('x', ['--ttl', '9s'])
-    const first = await machine.engine()
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      await using serving = machine.start(['serve'])
-      const said = await serving.says(/^serves user root on this machine at unix:\/\/.*$/m)
-      expect(said).toContain(await socketOf(machine))
-      await until('the other engine to end', () => !isAlive(first), {withinMs: 10_000})
-      serving.kill(signal)
-      expect(await serving.end()).toMatchObject({status: 0, stderr: ''})
-      await machine.engine([serving.pid])
-    }
-    expect(await machine.run(['run', '--local', '-w', '12s', '-l', 'x', 'echo', 'never'])).toMatchObject({
-      status: 75,
-    })
-    holder.endInput()
-    expect((await holder.end()).status).toBe(0)
-  })
-
-  test('says that another one has taken over', async () => {
-    await using machine = new LocalMachine()
-    await using serving = machine.start(['serve'])
-    await serving.says(/^serves/m)
-    await using next = machine.start(['serve'])
-    await next.says(/^serves/m)
-    expect(await serving.end()).toMatchObject({
-      status: 0,
-      stderr: 'leash: another engine of this user has taken over\n',
-    })
-    expect(await machine.run(['run', '--local', '-n', '-l', 'x', 'true'])).toEqual({
-      status: 0,
-      ...nothingSaid,
-    })
-    expect(machine.engines()).toEqual([next.pid])
-  })
-
-  test('is not for names', async () => {
-    await using machine = new LocalMachine()
-    expect(await machine.run(['serve', 'x'])).toEqual({
-      status: 64,
-      stdout: '',
-      stderr:
-        'leash: serve was given "x", and there is nothing to name; leave it out: there is one engine for a user\n',
-    })
-  })
-})
-
-const socketOf = async ({state}: LocalMachine): Promise<string> =>
-  until(
-    'a socket',
-    () =>
-      readdirSync(state)
-        .map((name) => path.join(state, name, 'socket'))
-        .find((file) => existsSync(file)),
-    {withinMs: 10_000},
-  )

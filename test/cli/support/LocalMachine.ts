@@ -1,4 +1,4 @@
-import {realpathSync, symlinkSync} from 'node:fs'
+import {existsSync, readdirSync, realpathSync, symlinkSync} from 'node:fs'
 import path from 'node:path'
 import {until} from '../../support/wait.ts'
 import {enginesIn, killEngines} from '../../support/engines.ts'
@@ -36,6 +36,13 @@ export class LocalMachine implements AsyncDisposable {
     const holder = this.start(['run', '--local', ...options, '-l', lock, '--', ...untilToldJob], more)
     await holder.says(/^runs/m)
     return holder
+  }
+
+  /** Where its engine listens, or did. */
+  socket(): Promise<string> {
+    const sockets = (): string[] =>
+      readdirSync(this.state).map((name) => path.join(this.state, name, 'socket'))
+    return until('a socket', () => sockets().find((file) => existsSync(file)), {withinMs: 10_000})
   }
 
   engines(): number[] {
