@@ -1,4 +1,6 @@
 import type {ILeaseGrantResponse, ILeaseKeepAliveResponse, IRangeResponse, IWatchResponse} from 'etcd3'
+import {Client, Metadata, credentials} from '@grpc/grpc-js'
+import {once} from 'node:events'
 import {existsSync, rmSync, statSync} from 'node:fs'
 import path from 'node:path'
 import {expect, onTestFinished, test} from 'vitest'
@@ -6,6 +8,7 @@ import {Clock} from '../../src/lib/core/clock.ts'
 import {LeashError} from '../../src/lib/core/errors.ts'
 import {Member} from '../../src/lib/etcd/member.ts'
 import {type Engine, type EngineInput, serveStorage, startEngine} from '../../src/lib/local/engine.ts'
+import {serviceDefinition} from '../../src/lib/local/protocol.ts'
 import type {Storage} from '../../src/lib/local/storage.ts'
 import {systemClock} from '../../src/lib/systemClock.ts'
 import {FakeClock} from '../support/fakeClock.ts'
@@ -261,6 +264,32 @@ test('an engine whose disk fails says why to all who ask, and ends', async () =>
   expect(written).toMatchObject({reason: {code: 14, details: 'etcdserver: the disk has no room'}})
   expect(seen).toMatchObject({reason: {code: 14}})
   expect(await within('the engine to end', engine.ended, bound)).toEqual({why: 'failed', error})
+})
+
+test('a watch whose client does not read is ended when it waits for too much', async () => {
+  const socketPath = path.join(newDirectory(), 'socket')
+  const storage = new MemoryDisk().open()
+  stopping(await serveStorage(storage, {socketPath, clock: systemClock()}))
+  const member = clientOf(socketPath)
+  const client = new Client(`unix:${socketPath}`, credentials.createInsecure())
+  onTestFinished(() => client.close())
+  const {Watch: method} = serviceDefinition('Watch')
+  if (method === undefined) throw new Error('no such method')
+  const {path: name, requestSerialize, responseDeserialize} = method
+  const stream = client.makeBidiStreamRequest(name, requestSerialize, responseDeserialize, new Metadata())
+  const ended = new Promise<unknown>((resolve) => stream.on('error', resolve))
+  stream.write({create_request: {key: Buffer.from('a')}})
+  const created = (await once(stream, 'data')) as [IWatchResponse]
+  expect(created[0].created).toBe(true)
+  stream.pause()
+  const value = Buffer.alloc(1024 * 1024)
+  for (let round = 0; round < 80; round++)
+    await member.unary('KV', 'put', {key: Buffer.from('a'), value}, signal)
+  let count = 0
+  stream.on('data', () => count++).resume()
+  expect(await within('the end of the watch', ended, bound)).toMatchObject({code: 8})
+  expect(count).toBeGreaterThan(50)
+  expect(count).toBeLessThan(80)
 })
 
 test('an engine that cannot make its socket lets go of its store', async () => {

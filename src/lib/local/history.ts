@@ -7,9 +7,9 @@ interface Step {
   readonly events: readonly Event[]
 }
 
-/** What the past may take: some thousand locks, or as much memory as idle Node. */
+/** What the past may take: some thousand locks, or half as much memory as idle Node. */
 const mostRevisions = 10_000
-const mostBytes = 32 * 1024 * 1024
+export const mostPastBytes = 32 * 1024 * 1024
 
 /**
  * The present and the past of each key, down to the revision that was compacted. Half of the past is forgotten when it has
@@ -76,8 +76,8 @@ export class History {
   /** Notes that all events of a revision have been added. */
   end(step: Step): void {
     this.#steps.push(step)
-    this.#bytes += sizeOf(step)
-    if (this.#steps.length > mostRevisions || this.#bytes > mostBytes) this.#forgetHalf()
+    this.#bytes += sizeOfEvents(step.events)
+    if (this.#steps.length > mostRevisions || this.#bytes > mostPastBytes) this.#forgetHalf()
   }
 
   /** What happened from a revision on. */
@@ -90,7 +90,7 @@ export class History {
   compact(revision: number): void {
     this.#compactedRevision = revision
     this.#steps = this.since(revision).slice()
-    this.#bytes = this.#steps.reduce((sum, step) => sum + sizeOf(step), 0)
+    this.#bytes = this.#steps.reduce((sum, step) => sum + sizeOfEvents(step.events), 0)
     for (const [text, versions] of this.#versions) {
       const kept = versions.findLastIndex(({modRevision}) => modRevision <= revision)
       if (kept < 0) continue
@@ -106,9 +106,9 @@ export class History {
     let bytes = this.#bytes
     let steps = this.#steps.length
     const first = this.#steps.findIndex((step) => {
-      if (steps <= mostRevisions / 2 && bytes <= mostBytes / 2) return true
+      if (steps <= mostRevisions / 2 && bytes <= mostPastBytes / 2) return true
       steps--
-      bytes -= sizeOf(step)
+      bytes -= sizeOfEvents(step.events)
       return false
     })
     const step = this.#steps[first] ?? this.#steps.at(-1)
@@ -121,7 +121,7 @@ function isDeletion(kv: KeyValue | undefined): boolean {
   return kv?.version === 0
 }
 
-/** A rough size: what the fields take beside the bytes does not vary much. */
-function sizeOf({events}: Step): number {
+/** The memory that events take, roughly: what their fields take beside the bytes does not vary much. */
+export function sizeOfEvents(events: readonly Event[]): number {
   return events.reduce((sum, {kv}) => sum + kv.key.length + kv.value.length + 200, 0)
 }

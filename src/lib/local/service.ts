@@ -6,6 +6,7 @@ import {
   type sendUnaryData,
   status,
 } from '@grpc/grpc-js'
+import {mostPastBytes, sizeOfEvents} from './history.ts'
 import {serviceDefinition} from './protocol.ts'
 import type {Store} from './store.ts'
 import {Refusal, refusals} from './values.ts'
@@ -16,6 +17,12 @@ import type {Wire} from './wire.ts'
 const version = '3.5.0'
 const clusterId = 1
 const memberId = 1
+
+/**
+ * What a client may leave unread on a watch before it loses it, and opens it again where it was: as much as the past may take, and
+ * more than one answer ever is.
+ */
+const mostUnreadBytes = 2 * mostPastBytes
 
 type Method = (request: Wire) => Promise<Wire & {readonly revision: number}>
 type Stream = ServerDuplexStream<Wire, Wire>
@@ -116,8 +123,16 @@ export function serveStore(server: Server, store: Store, calls: Calls): {endStre
 
   const watch: UntypedServiceImplementation = {
     Watch: duplex((stream) => {
+      let unreadBytes = 0
       const watches = store.watch((answer) => {
-        stream.write({header: header(answer.revision), ...wire.watchAnswer(answer)})
+        const bytes = sizeOfEvents(answer.events)
+        if (unreadBytes + bytes > mostUnreadBytes) {
+          watches.close()
+          return stream.emit('error', asServiceError(refusals.tooSlow()))
+        }
+        unreadBytes += bytes
+        const message = {header: header(answer.revision), ...wire.watchAnswer(answer)}
+        return stream.write(message, () => (unreadBytes -= bytes))
       })
       stream.once('close', () => watches.close())
       return (request) => {

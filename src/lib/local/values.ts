@@ -156,6 +156,7 @@ export class Refusal extends Error {
 const code = {
   invalidArgument: 3,
   notFound: 5,
+  resourceExhausted: 8,
   failedPrecondition: 9,
   outOfRange: 11,
   unavailable: 14,
@@ -178,6 +179,7 @@ export const refusals = {
   leaseNotFound: refusal('notFound', 'requested lease not found'),
   leaseExists: refusal('failedPrecondition', 'lease already exists'),
   leaseTtlTooLarge: refusal('outOfRange', 'too large lease TTL'),
+  tooSlow: refusal('resourceExhausted', 'watch is read too slowly'),
   stopped: refusal('unavailable', 'server stopped'),
 } as const
 
