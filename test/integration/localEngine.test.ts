@@ -151,6 +151,17 @@ test('an engine takes the place of a socket on which nobody listens, or another 
   expect(existsSync(socketPath)).toBe(false)
 })
 
+test('an engine that is superseded before it serves leaves the socket to the other one', async () => {
+  const disk = new MemoryDisk()
+  const socketPath = path.join(newDirectory(), 'socket')
+  const input = {socketPath, clock: systemClock()}
+  const slow = disk.open()
+  stopping(await serveStorage(disk.open(), input))
+  const superseded = await serveStorage(slow, input)
+  expect(await within('the slow engine to end', superseded.ended, bound)).toEqual({why: 'superseded'})
+  await put(clientOf(socketPath), 'a')
+})
+
 test('an engine ends after a while without leases and calls, and not before', async () => {
   const time = new FakeClock()
   const directory = newDirectory()

@@ -79,9 +79,10 @@ export async function serveStorage(
       activity.atMs = clock.elapsedMs()
     },
   })
-  let inode: number
+  let inode: number | undefined
   try {
     inode = await bind(server, socketPath, storage)
+    if (inode === undefined) store.check()
   } catch (error) {
     await store.close().catch(() => {})
     throw error
@@ -114,9 +115,9 @@ export async function serveStorage(
  * Makes the socket under another name and gives it its own when it listens, so that there is never one on which nobody listens,
  * and nobody else can connect.
  *
- * @returns its inode
+ * @returns its inode; undefined if another engine has the store meanwhile, and nothing was done
  */
-async function bind(server: Server, socketPath: string, storage: Storage): Promise<number> {
+async function bind(server: Server, socketPath: string, storage: Storage): Promise<number | undefined> {
   // The epoch is nobody else's, and the name not longer than any socket's that is worth its name.
   const made = path.join(path.dirname(socketPath), `e${storage.epoch}`)
   try {
@@ -128,8 +129,13 @@ async function bind(server: Server, socketPath: string, storage: Storage): Promi
     })
     chmodSync(made, ownerOnly)
     const {ino} = statSync(made)
-    renameSync(made, socketPath)
-    return ino
+    // Of several that start at once, the one that has the store shall not lose its socket to a slower one.
+    if (storage.isCurrent()) {
+      renameSync(made, socketPath)
+      return ino
+    }
+    rmSync(made, {force: true})
+    return undefined
   } catch (error) {
     server.forceShutdown()
     rmSync(made, {force: true})
@@ -156,7 +162,7 @@ async function shutDown(server: Server): Promise<void> {
 }
 
 /** A newer engine may have put its own there. */
-function unlinkOwn(socketPath: string, inode: number): void {
+function unlinkOwn(socketPath: string, inode: number | undefined): void {
   try {
     if (statSync(socketPath).ino === inode) rmSync(socketPath, {force: true})
   } catch {
