@@ -75,9 +75,9 @@ function notChosen(): string {
 /** The engine of this user on this machine, which is started when a request finds none. */
 function openLocal(clock: Clock): EtcdStore {
   const place = localPlace(systemWorld())
-  const revive = async (): Promise<boolean> => {
+  const revive = async (): Promise<void> => {
     const {startOnDemand} = await import('./lib/local/startOnDemand.ts')
-    return startOnDemand(place, engineProgram, clock)
+    await startOnDemand(place, engineProgram, clock)
   }
   return new EtcdStore([`unix:${place.socketPath}`], clock, {revive})
 }

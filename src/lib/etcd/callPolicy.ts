@@ -28,16 +28,13 @@ export interface Attempt {
 export class CallPolicy {
   readonly #members: readonly [Member, ...Member[]]
   readonly #clock: Clock
-  readonly #revive: (() => Promise<boolean>) | undefined
+  readonly #revive: (() => Promise<void>) | undefined
   #preferred = 0
   #lastFailure: string | undefined
   #reviving: Promise<void> | undefined
 
-  /**
-   * @param revive brings back a server that does not run, and resolves with whether it had to; called once for all calls that
-   *   miss it
-   */
-  constructor(members: readonly [Member, ...Member[]], clock: Clock, revive?: () => Promise<boolean>) {
+  /** @param revive brings back a server that does not run; called once for all calls that miss it */
+  constructor(members: readonly [Member, ...Member[]], clock: Clock, revive?: () => Promise<void>) {
     this.#members = members
     this.#clock = clock
     this.#revive = revive
@@ -116,13 +113,11 @@ export class CallPolicy {
     return failure
   }
 
-  /** A connection that found nobody would not try again for a while. */
+  /** A connection that found nobody would not try again for a while, and one that stands may lead to a server that is ending. */
   #startRevival(): void {
     if (this.#revive === undefined || this.#reviving !== undefined) return
     this.#reviving = this.#revive()
-      .then((wasAway) => {
-        if (wasAway) for (const member of this.#members) member.reset()
-      })
+      .then(() => this.#members.forEach((member) => member.reset()))
       .finally(() => (this.#reviving = undefined))
     // Who renews a lease does not wait for it, and goes by its time.
     this.#reviving.catch((error: unknown) => (this.#lastFailure = String((error as Error).message)))

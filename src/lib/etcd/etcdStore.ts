@@ -22,7 +22,7 @@ export interface Access {
   /** Without: an etcd that wants to know a user refuses. */
   credentials?: Credentials | undefined
   /** Brings back a server that does not run; see CallPolicy. Without: it is waited for. */
-  revive?: (() => Promise<boolean>) | undefined
+  revive?: (() => Promise<void>) | undefined
 }
 
 /** A connection that takes longer is not worth waiting for: the first request makes another attempt. */

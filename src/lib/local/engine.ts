@@ -97,9 +97,10 @@ export async function serveStorage(
   const ended = first.then(async (why) => {
     cancelLook()
     await store.close().catch(() => {})
+    // First, so that whoever hears of the end finds nobody, and starts another engine.
+    unlinkOwn(socketPath, inode)
     service.endStreams()
     await shutDown(server)
-    unlinkOwn(socketPath, inode)
     return why
   })
   return {

@@ -198,14 +198,14 @@ describe("the end of the caller's patience", () => {
 })
 
 describe('a server that can be brought back', () => {
-  const withRevival = (revive: () => Promise<boolean>) => {
+  const withRevival = (revive: () => Promise<void>) => {
     const {time, clock, a} = clusterOf(1)
     return {time, a, policy: new CallPolicy([a.asMember], clock, revive)}
   }
 
   test('is, once for all calls that miss it, and then they are repeated on a new connection', async () => {
     let revivals = 0
-    let back: (wasAway: boolean) => void = () => {}
+    let back = (): void => {}
     const {policy, time, a} = withRevival(() => {
       revivals++
       return new Promise((resolve) => (back = resolve))
@@ -214,15 +214,9 @@ describe('a server that can be brought back', () => {
     const answers = Promise.all(calls.map(({attempt}) => policy.call(signal, attempt)))
     await time.advance(5000)
     expect(calls.map(({asked}) => asked)).toEqual([['a'], ['a']])
-    back(true)
+    back()
     expect(await time.passing(answers)).toEqual(['answer', 'answer'])
     expect({revivals, resets: a.resets}).toEqual({revivals: 1, resets: 1})
-  })
-
-  test('keeps its connections if it was there', async () => {
-    const {policy, time, a} = withRevival(() => Promise.resolve(false))
-    expect(await time.passing(policy.call(signal, attempts(refused()).attempt))).toBe('answer')
-    expect(a.resets).toBe(0)
   })
 
   test('ends the call with what keeps it away', async () => {

@@ -7,7 +7,7 @@ import {type Place} from '../../../src/lib/local/place.ts'
 import {answers, engineLink, startOnDemand} from '../../../src/lib/local/startOnDemand.ts'
 import {LeashError} from '../../../src/lib/core/errors.ts'
 import {systemClock} from '../../../src/lib/systemClock.ts'
-import {isAlive, parentOf} from '../../support/processes.ts'
+import {parentOf} from '../../support/processes.ts'
 import {scratchDirectory} from '../../support/scratch.ts'
 import {until} from '../../support/wait.ts'
 
@@ -50,10 +50,9 @@ const start = (delayMs = 0, fault = ''): Promise<boolean> =>
     systemClock(),
   )
 const killAll = async (): Promise<void> => {
-  for (const {pid} of starts()) {
-    process.kill(pid, 'SIGKILL')
-    await until('the engine to be gone', () => !isAlive(pid), {withinMs: 5000})
-  }
+  for (const {pid} of starts()) process.kill(pid, 'SIGKILL')
+  // Its first thread may be gone before the one that closes its socket.
+  await until('nobody to answer', async () => !(await answers(place.socketPath)), {withinMs: 5000})
 }
 const turn = (): string => path.join(place.directory, 'starting')
 
