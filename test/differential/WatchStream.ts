@@ -1,5 +1,5 @@
 import type {ClientDuplexStream} from '@grpc/grpc-js'
-import {RpcError, type EtcdApi, type Message} from '../support/EtcdApi.ts'
+import {RpcError, type Api, type Message} from '../support/EtcdApi.ts'
 import {until} from '../support/wait.ts'
 
 /** All that one watch was told, in order. */
@@ -26,11 +26,12 @@ const answerMs = 15_000
 export class WatchStream implements Disposable {
   readonly watches: Watch[] = []
   readonly #stream: ClientDuplexStream<Message, Message>
+  readonly #asked: Message[] = []
   readonly #created: Answer[] = []
   #provenRevision = -1n
   #end: string | undefined
 
-  constructor(api: EtcdApi) {
+  constructor(api: Api) {
     this.#stream = api.stream('Watch.Watch')
     this.#stream.on('data', (answer: Answer) => this.#onAnswer(answer))
     this.#stream.on('error', (error: RpcError) => (this.#end ??= new RpcError(error as never).message))
@@ -42,14 +43,10 @@ export class WatchStream implements Disposable {
   }
 
   /** The answer to a create_request, which may be a refusal. */
-  async create(request: Message): Promise<Message> {
+  create(request: Message): Promise<Message> {
+    this.#asked.push(request)
     this.#stream.write({create_request: request})
-    const answer = await this.#wait('a watch to be created', () => this.#created.shift())
-    if (!answer.canceled) {
-      const startRevision = BigInt((request.start_revision as string | undefined) ?? 0)
-      this.watches.push({id: answer.watch_id, startRevision, told: [], isOpen: true})
-    }
-    return answer
+    return this.#wait('a watch to be created', () => this.#created.shift())
   }
 
   async cancel(watch: Watch): Promise<void> {
@@ -81,7 +78,7 @@ export class WatchStream implements Disposable {
 
   #onAnswer(answer: Answer): void {
     if (answer.created) {
-      this.#created.push(answer)
+      this.#onCreated(answer)
       return
     }
     const revision = BigInt(answer.header.revision)
@@ -103,6 +100,13 @@ export class WatchStream implements Disposable {
       watch.isOpen = false
       watch.told.push(answer)
     }
+  }
+
+  /** At once: events may be right behind. */
+  #onCreated(answer: Answer): void {
+    this.#created.push(answer)
+    const startRevision = BigInt((this.#asked.shift()?.start_revision as string | undefined) ?? 0)
+    if (!answer.canceled) this.watches.push({id: answer.watch_id, startRevision, told: [], isOpen: true})
   }
 
   [Symbol.dispose](): void {

@@ -1,7 +1,7 @@
 import {isDeepStrictEqual} from 'node:util'
 import {randomBytes} from 'node:crypto'
 import * as fc from 'fast-check'
-import type {EtcdApi} from '../support/EtcdApi.ts'
+import type {Api} from '../support/EtcdApi.ts'
 import {sequences, type Operation} from './operations.ts'
 import {play, type Line} from './play.ts'
 
@@ -15,24 +15,27 @@ export interface Difference {
 
 let played = 0
 
-/** Plays a sequence against both. Anything but an answer, a timeout for one, is what a target says, too. */
+/**
+ * Plays a sequence against both. What keeps the other from its end, an answer that does not come for one, is a difference; what
+ * keeps the model from it makes the search worthless, and is thrown.
+ */
 const differenceIn = async (
   sequence: readonly Operation[],
-  targets: readonly [model: EtcdApi, other: EtcdApi],
+  [model, other]: readonly [model: Api, other: Api],
 ): Promise<Difference | undefined> => {
   played++
   const setting = {
     prefix: `differential/${String(played).padStart(8, '0')}`,
     leaseBase: BigInt(`0x1${randomBytes(7).toString('hex')}`) & ~0xffn,
   }
-  const [model, other] = await Promise.all(
-    targets.map((api) =>
-      play(api, sequence, setting).catch((error: Error): Line[] => [
-        {subject: 'the whole sequence', said: error.message},
-      ]),
-    ),
-  )
-  return firstDifference(model ?? [], other ?? [])
+  const broken = (error: Error): Line[] => [{subject: 'the whole sequence', said: error.message}]
+  const [one, two] = await Promise.allSettled([
+    play(model, sequence, setting),
+    play(other, sequence, setting).catch(broken),
+  ])
+  if (one.status === 'rejected')
+    throw new Error(`etcd did not play ${JSON.stringify(sequence)}`, {cause: one.reason})
+  return firstDifference(one.value, two.status === 'fulfilled' ? two.value : [])
 }
 
 const firstDifference = (model: readonly Line[], other: readonly Line[]): Difference | undefined => {
@@ -56,31 +59,35 @@ export interface Search {
 
 /** Plays random sequences against two targets until they differ, then makes the sequence as small as it can. */
 export const search = async (
-  targets: readonly [model: EtcdApi, other: EtcdApi],
+  targets: readonly [model: Api, other: Api],
   plan: {readonly sequences: number; readonly seed?: number; readonly onSequence?: (count: number) => void},
 ): Promise<Search> => {
   const seed = plan.seed ?? randomBytes(4).readInt32LE()
-  let [count, operations, isShrinking] = [0, 0, false]
-  const last: {difference?: Difference} = {}
+  let [count, operations] = [0, 0]
+  const seen: {difference?: Difference; fault?: unknown} = {}
   const property = fc.asyncProperty(sequences, async (sequence) => {
-    const difference = await differenceIn(sequence, targets)
+    // Nothing can be learnt any more: let it come to its end.
+    if ('fault' in seen) return
+    let difference: Difference | undefined
+    try {
+      difference = await differenceIn(sequence, targets)
+    } catch (fault) {
+      seen.fault = fault
+    }
     if (difference !== undefined) {
-      isShrinking = true
-      last.difference = difference
-      return false
+      seen.difference = difference
+      throw new Error('they differ')
     }
-    if (!isShrinking) {
-      count++
-      operations += sequence.length
-      plan.onSequence?.(count)
-    }
-    return true
+    if (seen.difference !== undefined) return
+    count++
+    operations += sequence.length
+    plan.onSequence?.(count)
   })
-  const details = await fc.check(property, {numRuns: plan.sequences, seed})
-  const [sequence] = details.counterexample ?? []
-  if (!details.failed || sequence === undefined || last.difference === undefined)
-    return {sequences: count, operations, seed}
-  return {sequences: count, operations, seed, found: {sequence, difference: last.difference}}
+  const {counterexample} = await fc.check(property, {numRuns: plan.sequences, seed})
+  if ('fault' in seen) throw seen.fault
+  const [sequence] = counterexample ?? []
+  const {difference} = seen
+  return {sequences: count, operations, seed, ...(sequence && difference && {found: {sequence, difference}})}
 }
 
 /** A find as one reads it. */

@@ -42,7 +42,8 @@ const span: fc.Arbitrary<{key: string; range_end?: string}> = fc.oneof(
 )
 
 const value = fc.constantFrom('', 'x', 'y', 'xx', '\0\xff')
-const lease = fc.constantFrom(1, 2, 3)
+/** The first more often than others: half of what names a lease should meet one that is there. */
+const lease = fc.constantFrom(1, 1, 1, 2, 2, 3)
 const revision = fc.oneof(
   {weight: 8, arbitrary: fc.integer({min: 0, max: 12})},
   {weight: 1, arbitrary: fc.integer({min: 13, max: 60})},
@@ -78,14 +79,17 @@ const range = message(span, {
   max_create_revision: seldom(revision, 8),
 })
 
-const put = message(
+/** As it should be, with each option; or with the value that must not be there, or with both. */
+const plainPut = message(
   fc.record({key: anyKey, value}).map((fields): Message => fields),
-  {
-    lease: seldom(lease, 3),
-    prev_kv: seldom(yes, 3),
-    ignore_value: seldom(yes, 8),
-    ignore_lease: seldom(yes, 8),
-  },
+  {lease: seldom(lease, 4), prev_kv: seldom(yes, 3), ignore_lease: seldom(yes, 10)},
+)
+const put: fc.Arbitrary<Message> = fc.oneof(
+  {weight: 12, arbitrary: plainPut},
+  {weight: 1, arbitrary: fc.record({key, ignore_value: yes})},
+  {weight: 1, arbitrary: fc.record({key, ignore_value: yes, lease, prev_kv: yes})},
+  {weight: 1, arbitrary: fc.record({key, ignore_value: yes, ignore_lease: yes})},
+  {weight: 1, arbitrary: plainPut.map((fields) => ({...fields, ignore_value: true}))},
 )
 
 const deleteRange = message(span, {prev_kv: seldom(yes, 2)})
@@ -105,6 +109,15 @@ const compare = fc
   .tuple(span, compared, fc.constantFrom('Equal', 'Greater', 'Less', 'NotEqual'))
   .map(([where, what, result]): Message => ({...where, ...what, result}))
 
+/**
+ * etcd 3.5 itself ends in a panic when one transaction deletes from a key on and puts what it deletes with its old value or lease:
+ * it does not see that both are about one key.
+ */
+const endsEtcd = (txn: Message): boolean => {
+  const text = JSON.stringify(txn)
+  return text.includes('"ignore_') && /"request_delete_range":\{[^}]*"range_end":"\\u0000"/.test(text)
+}
+
 const {txn} = fc.letrec<{txn: Message; inner: Message}>((tie) => {
   const inner = fc.oneof(
     {weight: 4, arbitrary: range.map((request_range): Message => ({request_range}))},
@@ -113,12 +126,8 @@ const {txn} = fc.letrec<{txn: Message; inner: Message}>((tie) => {
     {weight: 1, arbitrary: fc.record({request_txn: tie('txn')})},
   )
   const some = fc.array(inner, {maxLength: 3})
-  return {
-    inner,
-    txn: fc
-      .record({compare: fc.array(compare, {maxLength: 2}), success: some, failure: some})
-      .map((fields): Message => fields),
-  }
+  const whole = fc.record({compare: fc.array(compare, {maxLength: 2}), success: some, failure: some})
+  return {inner, txn: whole.map((fields): Message => fields).filter((made) => !endsEtcd(made))}
 })
 
 /** Far from running out in a sequence's time, but for the last, which is refused. */
@@ -153,7 +162,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   {weight: 120, arbitrary: sends('range', range)},
   {weight: 60, arbitrary: sends('deleteRange', deleteRange)},
   {weight: 120, arbitrary: sends('txn', txn)},
-  {weight: 70, arbitrary: sends('grant', grant)},
+  {weight: 100, arbitrary: sends('grant', grant)},
   {weight: 30, arbitrary: sends('revoke', ofLease)},
   {weight: 20, arbitrary: sends('keepAlive', ofLease)},
   {weight: 30, arbitrary: sends('timeToLive', message(ofLease, {keys: seldom(yes, 2)}))},

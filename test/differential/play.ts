@@ -1,5 +1,5 @@
 import {once} from 'node:events'
-import {RpcError, type EtcdApi, type Message} from '../support/EtcdApi.ts'
+import {RpcError, type Api, type Message} from '../support/EtcdApi.ts'
 import {until, within} from '../support/wait.ts'
 import type {Operation} from './operations.ts'
 import {toNormalForm, toRequest, type Meaning} from './symbols.ts'
@@ -40,11 +40,7 @@ const answerMs = 15_000
  *
  * @returns a line for each operation, then one for each watch
  */
-export const play = async (
-  api: EtcdApi,
-  sequence: readonly Operation[],
-  setting: Setting,
-): Promise<Line[]> => {
+export const play = async (api: Api, sequence: readonly Operation[], setting: Setting): Promise<Line[]> => {
   const player = await Player.start(api, setting)
   try {
     const lines: Line[] = []
@@ -57,20 +53,20 @@ export const play = async (
 }
 
 class Player {
-  readonly #api: EtcdApi
+  readonly #api: Api
   readonly #meaning: Meaning
   readonly #streams = new Map<number, WatchStream>()
   readonly #watches: Watch[] = []
   readonly #leases = new Set<string>()
   #revision: bigint
 
-  private constructor(api: EtcdApi, meaning: Meaning) {
+  private constructor(api: Api, meaning: Meaning) {
     this.#api = api
     this.#meaning = meaning
     this.#revision = meaning.startRevision
   }
 
-  static async start(api: EtcdApi, setting: Setting): Promise<Player> {
+  static async start(api: Api, setting: Setting): Promise<Player> {
     const {header} = await api.call('KV.Range', {key: Buffer.from(setting.prefix)})
     const startRevision = BigInt((header as {revision: string}).revision)
     return new Player(api, {...setting, startRevision})
@@ -221,8 +217,8 @@ class Player {
   async cleanUp(): Promise<void> {
     for (const stream of this.#streams.values()) stream[Symbol.dispose]()
     for (const ID of this.#leases)
-      await this.#api.call('Lease.LeaseRevoke', {ID}).catch((error: RpcError) => {
-        if (error.code !== 'NOT_FOUND') throw error
+      await this.#api.call('Lease.LeaseRevoke', {ID}).catch((error: unknown) => {
+        if (!(error instanceof RpcError && error.code === 'NOT_FOUND')) throw error
       })
     await this.#api.call('KV.DeleteRange', this.#request({key: '~/', range_end: '~0'}))
   }

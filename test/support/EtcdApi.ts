@@ -43,6 +43,12 @@ type Unary = (
 ) => void
 type Bidirectional = () => ClientDuplexStream<Message, Message>
 
+/** What an {@link EtcdApi} does, and what stands in front of one. */
+export interface Api {
+  call(name: string, request: Message): Promise<Message>
+  stream(name: string): ClientDuplexStream<Message, Message>
+}
+
 /** No answer takes longer on a machine that is not broken, however busy. */
 const answerMs = 15_000
 
@@ -50,7 +56,7 @@ const answerMs = 15_000
  * etcd's v3 API as it is on the wire: no retries, no conversions, every message in full. For tests of whoever serves it.
  * `using` closes the connection.
  */
-export class EtcdApi implements Disposable {
+export class EtcdApi implements Api, Disposable {
   readonly #channel: Channel
   readonly #clients: Record<string, Client>
 

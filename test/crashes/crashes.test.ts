@@ -1,0 +1,72 @@
+import {expect, test} from 'vitest'
+import {EtcdApi} from '../support/EtcdApi.ts'
+import {EtcdServer} from '../support/EtcdServer.ts'
+import {crashes, type Server} from './crashes.ts'
+
+/** etcd itself, and what is done to it before it answers again. */
+const etcdAsServer = (
+  etcd: EtcdServer,
+  beforeReady: (api: EtcdApi) => Promise<void> = () => Promise.resolve(),
+): Server => {
+  const target = `127.0.0.1:${etcd.port}`
+  return {
+    target,
+    launch: () => etcd.relaunch(),
+    kill: () => etcd.kill(),
+    ready: async () => {
+      await etcd.ready()
+      using api = new EtcdApi(target)
+      await beforeReady(api)
+    },
+  }
+}
+
+const bytes = (text: string): Buffer => Buffer.from(text)
+
+test('etcd keeps what it acknowledged when it is killed', async () => {
+  await using etcd = await EtcdServer.start()
+  const {problems, acknowledged, kills} = await crashes(etcdAsServer(etcd), 5)
+  expect(problems).toEqual([])
+  expect(kills).toBe(5)
+  expect(acknowledged).toBeGreaterThan(100)
+})
+
+test('the judge sees acknowledged writes that are lost', async () => {
+  await using etcd = await EtcdServer.start()
+  const everything = {key: bytes('\0'), range_end: bytes('\0')}
+  const server = etcdAsServer(etcd, async (api) => {
+    await api.call('KV.DeleteRange', everything)
+  })
+  const {problems} = await crashes(server, 2)
+  expect(problems.join('\n')).toMatch(/lost (one|two|three|four) = \d+/)
+})
+
+test('the judge sees a key that is back, and one that was only written again', async () => {
+  await using etcd = await EtcdServer.start()
+  const server = etcdAsServer(etcd, async (api) => {
+    const {kvs} = await api.call('KV.Range', {key: bytes('crashes/0/one')})
+    const [kv] = kvs as readonly {readonly value: Buffer}[]
+    await api.call('KV.Put', {key: bytes('crashes/0/stale'), value: bytes('1')})
+    await api.call('KV.Put', {key: bytes('crashes/0/one'), value: kv?.value ?? bytes('none')})
+  })
+  const {problems} = await crashes(server, 2)
+  expect(problems.join('\n')).toMatch(/back again stale = 1/)
+  expect(problems.join('\n')).toMatch(/the revision of one|one = none/)
+})
+
+test('the judge sees a lease that is lost, and revisions that go back', async () => {
+  await using etcd = await EtcdServer.start()
+  await using empty = await EtcdServer.start()
+  const first = etcdAsServer(etcd)
+  const server: Server = {
+    ...first,
+    get target() {
+      return etcd.isRunning ? first.target : `127.0.0.1:${empty.port}`
+    },
+    launch: () => undefined,
+    ready: () => empty.ready(),
+  }
+  const {problems} = await crashes(server, 1)
+  expect(problems.join('\n')).toMatch(/the revision went back from \d+ to 1\n/)
+  expect(problems.join('\n')).toMatch(/lost the lease/)
+})
