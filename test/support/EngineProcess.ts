@@ -1,0 +1,88 @@
+import {spawn, type ChildProcess} from 'node:child_process'
+import {once} from 'node:events'
+import {closeSync, mkdirSync, openSync, readFileSync, rmSync} from 'node:fs'
+import path from 'node:path'
+import {EtcdApi} from './EtcdApi.ts'
+import {scratchDirectory} from './scratch.ts'
+import {until} from './wait.ts'
+
+const driver = path.join(import.meta.dirname, 'engineDriver.ts')
+const startMs = 20_000
+
+/**
+ * The local engine in a process of its own. `await using` kills it and removes its data. It also dies with the process that
+ * started it, however that ends.
+ */
+export class EngineProcess implements AsyncDisposable {
+  readonly #directory = scratchDirectory('engine')
+  readonly #logFile = path.join(this.#directory, 'log')
+  readonly socketPath = path.join(this.#directory, 'socket')
+  /** As gRPC has it. */
+  readonly target = `unix:${this.socketPath}`
+  #process: ChildProcess | undefined
+
+  private constructor() {
+    mkdirSync(this.#store, {mode: 0o700})
+  }
+
+  /** Starts it and waits until it answers. */
+  static async start(): Promise<EngineProcess> {
+    const engine = new EngineProcess()
+    engine.launch()
+    await engine.ready()
+    return engine
+  }
+
+  get #store(): string {
+    return path.join(this.#directory, 'store')
+  }
+
+  get isRunning(): boolean {
+    return this.#process !== undefined && this.#process.exitCode === null && this.#process.signalCode === null
+  }
+
+  /** What it said. */
+  get log(): string {
+    return readFileSync(this.#logFile, 'utf8').trimEnd()
+  }
+
+  /** Begins to start it on the data that is there, without waiting. */
+  launch(): void {
+    if (this.isRunning) throw new Error('the engine still runs')
+    // A log of its own for each start: `ready` in it is this one's.
+    const log = openSync(this.#logFile, 'w')
+    const command = ['--pdeathsig', 'KILL', process.execPath, '--import', 'tsx', driver]
+    this.#process = spawn('setpriv', [...command, this.#store, this.socketPath], {
+      stdio: ['ignore', log, log],
+    })
+    closeSync(log)
+  }
+
+  /** Resolves when it answers. */
+  async ready(): Promise<void> {
+    await until(
+      'the engine to start',
+      () => {
+        if (!this.isRunning) throw new Error(`the engine ended by itself:\n${this.log}`)
+        return this.log.includes('ready')
+      },
+      {withinMs: startMs, detail: () => this.log},
+    )
+    using api = new EtcdApi(this.target)
+    await api.call('Maintenance.Status', {})
+  }
+
+  /** SIGKILL. Resolves when it is gone. */
+  async kill(): Promise<void> {
+    const child = this.#process
+    if (child === undefined || !this.isRunning) throw new Error(`the engine ended by itself:\n${this.log}`)
+    const gone = once(child, 'exit')
+    child.kill('SIGKILL')
+    await gone
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.isRunning) await this.kill()
+    rmSync(this.#directory, {recursive: true, force: true})
+  }
+}
