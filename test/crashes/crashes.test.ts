@@ -1,27 +1,18 @@
 import {expect, test} from 'vitest'
-import {EtcdApi} from '../support/EtcdApi.ts'
+import {EngineProcess} from '../support/EngineProcess.ts'
 import {EtcdServer} from '../support/EtcdServer.ts'
 import {crashes, type Server} from './crashes.ts'
-
-/** etcd itself, and what is done to it before it answers again. */
-const etcdAsServer = (
-  etcd: EtcdServer,
-  beforeReady: (api: EtcdApi) => Promise<void> = () => Promise.resolve(),
-): Server => {
-  const target = `127.0.0.1:${etcd.port}`
-  return {
-    target,
-    launch: () => etcd.relaunch(),
-    kill: () => etcd.kill(),
-    ready: async () => {
-      await etcd.ready()
-      using api = new EtcdApi(target)
-      await beforeReady(api)
-    },
-  }
-}
+import {etcdAsServer} from './etcdAsServer.ts'
 
 const bytes = (text: string): Buffer => Buffer.from(text)
+
+test('the local engine keeps what it acknowledged when it is killed, and brings nothing back', async () => {
+  await using engine = await EngineProcess.start()
+  const {problems, acknowledged, kills, killsAtStart} = await crashes(engine, 12)
+  expect(problems).toEqual([])
+  expect({kills, killsAtStart}).toEqual({kills: 12, killsAtStart: 2})
+  expect(acknowledged).toBeGreaterThan(100)
+})
 
 test('etcd keeps what it acknowledged when it is killed', async () => {
   await using etcd = await EtcdServer.start()

@@ -2,7 +2,7 @@ import {once} from 'node:events'
 import {RpcError, type Api, type Message} from '../support/EtcdApi.ts'
 import {until, within} from '../support/wait.ts'
 import type {Operation} from './operations.ts'
-import {toNormalForm, toRequest, type Meaning} from './symbols.ts'
+import {leaseSymbol, toNormalForm, toRequest, type Meaning} from './symbols.ts'
 import {WatchStream, type Watch} from './WatchStream.ts'
 
 /** What one operation was answered, or what one watch was told, in normal form. */
@@ -151,11 +151,11 @@ class Player {
     return {...answer, keys, TTL: hasMuch ? 'not run out' : answer.TTL}
   }
 
-  /** Ordered by what is left of them, which is not in the answer, so here by id. Those that others granted are not counted. */
+  /** Ordered by what is left of them, which is not in the answer, so here by name. Those that others granted are not counted. */
   async #leaseList(): Promise<Message> {
     const answer = await this.#call('leases', {})
-    const ids = (answer.leases as {ID: string}[]).map(({ID}) => ID).sort()
-    return {...answer, leases: ids.filter((id) => this.#leases.has(id)).map((ID) => ({ID}))}
+    const own = (answer.leases as {ID: string}[]).filter(({ID}) => this.#leases.has(ID))
+    return {...answer, leases: own.map(({ID}) => String(leaseSymbol(BigInt(ID), this.#meaning))).sort()}
   }
 
   async #expire(lease: number): Promise<Message> {

@@ -45,7 +45,8 @@ export const toNormalForm = (answer: Message, meaning: Meaning): Message => {
   return mapLeaves(answer, leaf)
 }
 
-const leaseSymbol = (id: bigint, {leaseBase}: Meaning): unknown => {
+/** The number of a lease, or that it has none. */
+export const leaseSymbol = (id: bigint, {leaseBase}: Meaning): unknown => {
   if (id === 0n) return 'none'
   const number = id - leaseBase
   return number >= 1n && number <= leases ? Number(number) : 'chosen by the server'

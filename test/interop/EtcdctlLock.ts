@@ -1,16 +1,15 @@
-import type {EtcdServer} from '../support/EtcdServer.ts'
 import {until} from '../support/wait.ts'
-import {EtcdctlProcess} from './EtcdctlProcess.ts'
+import {EtcdctlProcess, type Endpoint} from './EtcdctlProcess.ts'
 
 /** `etcdctl lock NAME`, which prints the key of its ticket when it has the lock, and holds it until it is interrupted. */
 export class EtcdctlLock implements AsyncDisposable {
   readonly #process: EtcdctlProcess
 
-  constructor(etcd: EtcdServer, name: string) {
+  constructor(etcd: Endpoint, name: string) {
     this.#process = new EtcdctlProcess(etcd, 'lock', '--ttl', '2', name)
   }
 
-  static async holding(etcd: EtcdServer, name: string): Promise<EtcdctlLock> {
+  static async holding(etcd: Endpoint, name: string): Promise<EtcdctlLock> {
     const lock = new EtcdctlLock(etcd, name)
     await lock.locked()
     return lock

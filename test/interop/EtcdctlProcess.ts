@@ -2,6 +2,9 @@ import {spawn, type ChildProcess} from 'node:child_process'
 import {once} from 'node:events'
 import {etcdctlProgram, type EtcdServer} from '../support/EtcdServer.ts'
 
+/** Whom etcdctl speaks to, and which version of it. */
+export type Endpoint = Pick<EtcdServer, 'url' | 'version'>
+
 /** etcdctl as a program that goes on until it is ended. `await using` kills it. */
 export class EtcdctlProcess implements AsyncDisposable {
   readonly #process: ChildProcess
@@ -9,7 +12,7 @@ export class EtcdctlProcess implements AsyncDisposable {
   #output = ''
   #errors = ''
 
-  constructor(etcd: EtcdServer, ...args: string[]) {
+  constructor(etcd: Endpoint, ...args: string[]) {
     this.#process = spawn(etcdctlProgram(etcd.version), ['--endpoints', etcd.url, ...args], {
       env: {...process.env, ETCDCTL_API: '3'},
       stdio: ['ignore', 'pipe', 'pipe'],
