@@ -26,9 +26,10 @@ export interface Crashes {
 const connections = 6
 /** Every so many kills, one strikes the restart, too. */
 const startKillEvery = 4
-/** From the first moments of a load to when it goes on steadily; a start takes longer than the shortest. */
-const loadMs = 120
-const startMs = 600
+/** From the first moments of a load, when connections are made, to when it has gone on for a while. */
+const loadMs = 500
+/** A start takes less, so some kills strike a server that has just begun to serve. */
+const startMs = 1000
 
 /**
  * Kills a running server so many times at random moments under a load of several connections, restarts it, and compares what is
