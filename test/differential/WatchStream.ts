@@ -55,11 +55,11 @@ export class WatchStream implements Disposable {
   }
 
   /**
-   * Resolves when each open watch was told all up to that revision, which is at or after the start of each. A server answers to
+   * Resolves when each open watch, one at least, was told all up to that revision, which is newer than all proven before, and at or
+   * after the start of each watch. A server answers to
    * a progress request only when that is so; etcd does not answer if it is not, so it is asked again.
    */
   async toldUpTo(revision: bigint): Promise<void> {
-    if (this.open.length === 0) return
     await this.#wait(`the watches to be told all up to revision ${revision}`, () => {
       if (this.#provenRevision >= revision) return true
       this.#stream.write({progress_request: {}})

@@ -195,13 +195,18 @@ class Player {
     return {cancelled: this.#watches.indexOf(watch)}
   }
 
-  /** A server proves nothing about a watch that has not begun, so what is written here lets each begin. */
+  /**
+   * A server proves nothing about a watch that has not begun, so what is written here lets each begin. One write at least makes a
+   * revision that no earlier proof can name.
+   */
   async #tellAll(stream: WatchStream): Promise<void> {
+    if (stream.open.length === 0) return
     const begun = stream.open.reduce(
       (last, {startRevision}) => (startRevision > last ? startRevision : last),
       0n,
     )
-    while (this.#revision < begun) await this.#call('put', this.#request({key: '~/filler', value: ''}))
+    do await this.#call('put', this.#request({key: '~/filler', value: ''}))
+    while (this.#revision < begun)
     await stream.toldUpTo(this.#revision)
   }
 
