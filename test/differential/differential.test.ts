@@ -1,14 +1,19 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {EtcdApi, type Message} from '../support/EtcdApi.ts'
+import {EngineProcess} from '../support/EngineProcess.ts'
 import {EtcdServer} from '../support/EtcdServer.ts'
 import {describeFind, search} from './compare.ts'
 import {faultyApi, type ServerFault} from './faultyApi.ts'
 
 let servers: EtcdServer[]
+let engine: EngineProcess
+let local: EtcdApi
 let model: EtcdApi
 let twin: EtcdApi
 
 beforeAll(async () => {
+  engine = await EngineProcess.start()
+  local = new EtcdApi(engine.target)
   servers = await Promise.all([EtcdServer.start(), EtcdServer.start()])
   const [one, other] = servers.map(({port}) => new EtcdApi(`127.0.0.1:${port}`))
   if (one === undefined || other === undefined) throw new Error('two servers, two connections')
@@ -17,8 +22,13 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  for (const api of [model, twin]) api[Symbol.dispose]()
-  await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()))
+  for (const api of [model, twin, local]) api[Symbol.dispose]()
+  await Promise.all([engine, ...servers].map((server) => server[Symbol.asyncDispose]()))
+})
+
+test('the local engine answers as etcd does', async () => {
+  const {found} = await search([model, local], {sequences: 100})
+  expect(found && describeFind(found)).toBeUndefined()
 })
 
 test('two servers of etcd answer alike', async () => {
