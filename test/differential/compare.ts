@@ -64,7 +64,7 @@ export const search = async (
 ): Promise<Search> => {
   const seed = plan.seed ?? randomBytes(4).readInt32LE()
   let [count, operations] = [0, 0]
-  const seen: {difference?: Difference; fault?: unknown} = {}
+  const seen: {isFound?: true; fault?: unknown} = {}
   const property = fc.asyncProperty(sequences, async (sequence) => {
     // Nothing can be learnt any more: let it come to its end.
     if ('fault' in seen) return
@@ -75,10 +75,10 @@ export const search = async (
       seen.fault = fault
     }
     if (difference !== undefined) {
-      seen.difference = difference
+      seen.isFound = true
       throw new Error('they differ')
     }
-    if (seen.difference !== undefined) return
+    if (seen.isFound) return
     count++
     operations += sequence.length
     plan.onSequence?.(count)
@@ -86,8 +86,23 @@ export const search = async (
   const {counterexample} = await fc.check(property, {numRuns: plan.sequences, seed})
   if ('fault' in seen) throw seen.fault
   const [sequence] = counterexample ?? []
-  const {difference} = seen
-  return {sequences: count, operations, seed, ...(sequence && difference && {found: {sequence, difference}})}
+  if (sequence === undefined) return {sequences: count, operations, seed}
+  const found = await withoutNeedless(sequence, (shorter) => differenceIn(shorter, targets))
+  return {sequences: count, operations, seed, found}
+}
+
+/** Leaves out each operation without which they still differ: fast-check keeps the last, whatever it is. */
+const withoutNeedless = async (
+  sequence: readonly Operation[],
+  differ: (sequence: readonly Operation[]) => Promise<Difference | undefined>,
+): Promise<NonNullable<Search['found']>> => {
+  let rest = sequence
+  for (let index = sequence.length - 1; index >= 0; index--) {
+    const shorter = rest.toSpliced(index, 1)
+    if (await differ(shorter)) rest = shorter
+  }
+  const difference = await differ(rest)
+  return {sequence: rest, difference: difference ?? {subject: 'nothing any more', model: '', other: ''}}
 }
 
 /** A find as one reads it. */

@@ -51,7 +51,11 @@ const revision = fc.oneof(
 
 /** Absent in most messages: with every option at once, most answers would be empty or refused. */
 const seldom = <T>(arbitrary: fc.Arbitrary<T>, oneIn = 5): fc.Arbitrary<T | undefined> =>
-  fc.oneof({weight: oneIn - 1, arbitrary: fc.constant(undefined)}, {weight: 1, arbitrary})
+  fc.oneof(
+    {withCrossShrink: true},
+    {weight: oneIn - 1, arbitrary: fc.constant(undefined)},
+    {weight: 1, arbitrary},
+  )
 
 const yes = fc.constant(true)
 
