@@ -19,7 +19,7 @@ let played = 0
  * Plays a sequence against both. What keeps the other from its end, an answer that does not come for one, is a difference; what
  * keeps the model from it makes the search worthless, and is thrown.
  */
-const differenceIn = async (
+export const differenceIn = async (
   sequence: readonly Operation[],
   [model, other]: readonly [model: Api, other: Api],
 ): Promise<Difference | undefined> => {

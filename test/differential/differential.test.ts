@@ -2,7 +2,8 @@ import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {EtcdApi, type Message} from '../support/EtcdApi.ts'
 import {EngineProcess} from '../support/EngineProcess.ts'
 import {EtcdServer} from '../support/EtcdServer.ts'
-import {describeFind, search} from './compare.ts'
+import {describeFind, differenceIn, search} from './compare.ts'
+import {corners} from './corners.ts'
 import {faultyApi, type ServerFault} from './faultyApi.ts'
 
 let servers: EtcdServer[]
@@ -29,6 +30,10 @@ afterAll(async () => {
 test('the local engine answers as etcd does', async () => {
   const {found} = await search([model, local], {sequences: 100})
   expect(found && describeFind(found)).toBeUndefined()
+})
+
+test.each(Object.entries(corners))('the local engine answers as etcd does to %s', async (_, sequence) => {
+  expect(await differenceIn(sequence, [model, local])).toBeUndefined()
 })
 
 test('two servers of etcd answer alike', async () => {

@@ -3,7 +3,8 @@ import type {Message} from '../support/EtcdApi.ts'
 
 /**
  * One request of the v3 API, and where it goes. Its leaves are symbols, the same for each target: a key with `~` in front stands
- * below the sequence's prefix, a revision counts from the sequence's start, a lease is 1, 2 or 3; `none` is 0 in both.
+ * below the sequence's prefix, a revision counts from the sequence's start, a lease is 1, 2 or 3; `none` is 0
+ * in both, `minus` something below it.
  */
 export type Operation =
   | {readonly rpc: 'range' | 'put' | 'deleteRange' | 'txn' | 'grant' | 'revoke'; readonly request: Message}

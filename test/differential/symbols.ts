@@ -20,6 +20,7 @@ export const toRequest = (symbolic: Message, meaning: Meaning): Message => {
   const leaf = (field: string, value: unknown): unknown => {
     if (isBytes(field)) return Buffer.from(String(value).replace(/^~/, meaning.prefix), 'latin1')
     if (value === 'none') return '0'
+    if (value === 'minus') return '-7'
     if (isRevision(field)) return String(meaning.startRevision + BigInt(value as number))
     if (isLease(field)) return String(meaning.leaseBase + BigInt(value as number))
     return value
