@@ -17,7 +17,7 @@ export type Operation =
   | {readonly rpc: 'expire'; readonly lease: number}
 
 /** The longest sequence. */
-export const longest = 40
+const longest = 40
 
 const letters = fc.constantFrom('a', 'b', 'c')
 const key = fc.oneof(
@@ -183,7 +183,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   {weight: 1, arbitrary: lease.map((chosen): Operation => ({rpc: 'expire', lease: chosen}))},
 )
 
-/** Up to {@link longest} operations; it shrinks to few and simple ones. */
+/** Up to 40 operations; it shrinks to few and simple ones. */
 export const sequences: fc.Arbitrary<Operation[]> = fc.array(operation, {
   minLength: 1,
   maxLength: longest,
