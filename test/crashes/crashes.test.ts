@@ -11,6 +11,8 @@ test('the local engine keeps what it acknowledged when it is killed, and brings 
   const {problems, acknowledged, kills, killsAtStart} = await crashes(engine, 12)
   expect(problems).toEqual([])
   expect({kills, killsAtStart}).toEqual({kills: 12, killsAtStart: 2})
+  // Nothing that a killed one had begun is left beside the store.
+  expect(engine.files).toHaveLength(1)
   expect(acknowledged).toBeGreaterThan(100)
 })
 

@@ -1,6 +1,6 @@
 import {spawn, type ChildProcess} from 'node:child_process'
 import {once} from 'node:events'
-import {closeSync, mkdirSync, openSync, readFileSync, rmSync} from 'node:fs'
+import {closeSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync} from 'node:fs'
 import path from 'node:path'
 import {EtcdApi} from './EtcdApi.ts'
 import {scratchDirectory} from './scratch.ts'
@@ -39,6 +39,11 @@ export class EngineProcess implements AsyncDisposable {
 
   get isRunning(): boolean {
     return this.#process !== undefined && this.#process.exitCode === null && this.#process.signalCode === null
+  }
+
+  /** The names of its store's files. */
+  get files(): string[] {
+    return readdirSync(this.#store)
   }
 
   /** What it said. */
