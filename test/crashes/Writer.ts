@@ -104,14 +104,14 @@ export class Writer {
     })
     const without = (keys: readonly string[]): ReadonlyMap<string, string> =>
       new Map([...values].filter(([key]) => !keys.includes(key)))
-    if (draw < 0.1 && !hasLease)
+    if (draw < 0.3 && !hasLease)
       return {
         what: 'grant',
         rpc: 'Lease.LeaseGrant',
         request: {ID: this.#lease, TTL: ttlS},
         after: {values, hasLease: true},
       }
-    if (draw < 0.1)
+    if (draw < 0.05)
       return {
         what: 'revoke',
         rpc: 'Lease.LeaseRevoke',

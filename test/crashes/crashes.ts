@@ -1,5 +1,5 @@
 import {EtcdApi} from '../support/EtcdApi.ts'
-import {pause} from '../support/wait.ts'
+import {pause, until} from '../support/wait.ts'
 import {Writer} from './Writer.ts'
 
 /** What is killed: a server that keeps what it acknowledged. */
@@ -23,6 +23,13 @@ export interface Crashes {
   readonly problems: readonly string[]
 }
 
+interface Plan {
+  readonly kills: number
+  /** How many changes are acknowledged before each kill at least; 0 lets it strike the first one. */
+  readonly changes?: number
+  readonly onKill?: (count: number) => void
+}
+
 const connections = 6
 /** Every so many kills, one strikes the restart, too. */
 const startKillEvery = 4
@@ -30,21 +37,19 @@ const startKillEvery = 4
 const loadMs = 500
 /** A start takes less, so some kills strike a server that has just begun to serve. */
 const startMs = 1000
+/** For what comes in moments on a machine that is not broken. */
+const withinMs = 20_000
 
 /**
  * Kills a running server so many times at random moments under a load of several connections, restarts it, and compares what is
  * there with what was acknowledged.
  */
-export const crashes = async (
-  server: Server,
-  kills: number,
-  onKill?: (count: number) => void,
-): Promise<Crashes> => {
+export const crashes = async (server: Server, {kills, changes = 0, onKill}: Plan): Promise<Crashes> => {
   const writers = Array.from({length: connections}, (_, id) => new Writer(id))
   const problems: string[] = []
   let [killed, killsAtStart] = [0, 0]
   while (killed < kills) {
-    await loadUntilKilled(server, writers)
+    await loadUntilKilled(server, writers, changes)
     killed++
     onKill?.(killed)
     if (killed % startKillEvery === 0 && killed < kills) {
@@ -59,18 +64,28 @@ export const crashes = async (
     await server.ready()
     problems.push(...(await judged(server, writers)).map((problem) => `kill ${killed}: ${problem}`))
   }
-  const acknowledged = writers.reduce((sum, writer) => sum + writer.acknowledged, 0)
-  return {kills: killed, killsAtStart, acknowledged, problems}
+  return {kills: killed, killsAtStart, acknowledged: acknowledgedBy(writers), problems}
 }
 
-const loadUntilKilled = async (server: Server, writers: readonly Writer[]): Promise<void> => {
+const acknowledgedBy = (writers: readonly Writer[]): number =>
+  writers.reduce((sum, writer) => sum + writer.acknowledged, 0)
+
+const loadUntilKilled = async (
+  server: Server,
+  writers: readonly Writer[],
+  changes: number,
+): Promise<void> => {
   const apis = writers.map(() => new EtcdApi(server.target))
   try {
     const writing = Promise.all(
       writers.map((writer, index) => writer.writeUntilBroken(apis[index] as EtcdApi)),
     )
     // A writer that fails otherwise is not waited for in vain: it rejects below.
-    await Promise.race([writing, pause(Math.random() * loadMs)])
+    const enough = acknowledgedBy(writers) + changes
+    const enoughWritten = until('changes to be acknowledged', () => acknowledgedBy(writers) >= enough, {
+      withinMs,
+    })
+    await Promise.race([writing, enoughWritten.then(() => pause(Math.random() * loadMs))])
     await server.kill()
     await writing
   } finally {

@@ -30,11 +30,10 @@ await using etcd = values.server === 'etcd' ? await EtcdServer.start() : undefin
 const server = engine ?? (etcd && etcdAsServer(etcd))
 if (server === undefined) throw new Error('there is one of the two')
 const startedAtMs = nowMs()
-const {kills, killsAtStart, acknowledged, problems} = await crashes(
-  server,
-  Number(values.kills),
-  (count) => count % 20 === 0 && console.error(`${count} kills`),
-)
+const {kills, killsAtStart, acknowledged, problems} = await crashes(server, {
+  kills: Number(values.kills),
+  onKill: (count) => count % 20 === 0 && console.error(`${count} kills`),
+})
 console.log(
   `${kills} kills, ${killsAtStart} of them while it started, in ${((nowMs() - startedAtMs) / 1000).toFixed(0)} s; ` +
     `${acknowledged} acknowledged changes; wrong afterwards: ${problems.length}` +
