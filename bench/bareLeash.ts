@@ -2,7 +2,6 @@ import {copyFileSync, mkdirSync} from 'node:fs'
 import path from 'node:path'
 import type {Plugin} from 'esbuild'
 import {bundle} from '../scripts/build/bundle.ts'
-import {generateCodecs} from '../scripts/build/codecs.ts'
 
 const bareJob: Plugin = {
   name: 'bare-job',
@@ -22,9 +21,8 @@ const bareJob: Plugin = {
 export async function buildBareLeash(root: string): Promise<string> {
   const bare = path.join(root, '.cache/bench/bare')
   const generated = path.join(root, '.cache/build')
-  for (const directory of [path.join(bare, 'bin'), generated]) mkdirSync(directory, {recursive: true})
-  const protoLoader = await generateCodecs(generated)
-  await bundle({root, protoLoader, outfile: path.join(bare, 'dist/leash.cjs'), plugins: [bareJob]})
+  mkdirSync(path.join(bare, 'bin'), {recursive: true})
+  await bundle({root, generated, outfile: path.join(bare, 'dist/leash.cjs'), plugins: [bareJob]})
   const launcher = path.join(bare, 'bin/leash.cjs')
   copyFileSync(path.join(root, 'src/launcher/load.cjs'), launcher)
   return launcher

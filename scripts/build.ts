@@ -1,8 +1,8 @@
 import {spawnSync} from 'node:child_process'
-import {mkdirSync, rmSync} from 'node:fs'
+import {rmSync} from 'node:fs'
 import path from 'node:path'
 import {bundle} from './build/bundle.ts'
-import {generateCodecs} from './build/codecs.ts'
+import {bundleEngine} from './build/engineBundle.ts'
 import {writeLauncher} from './build/launcher.ts'
 import {writeLicenses} from './build/licenses.ts'
 
@@ -11,6 +11,7 @@ import {writeLicenses} from './build/licenses.ts'
  *
  *   dist/             the plain sources as JavaScript with types: the library, and what oclif reads for the manifest
  *   dist/leash.cjs    the installed command in one file, with a source map
+ *   dist/engine.cjs   the local engine, likewise
  *   dist/THIRD-PARTY-LICENSES.txt
  *   bin/leash.cjs     the installed command: a part for sh and one for Node, from src/launcher
  *   oclif.manifest.json   what help says about the commands; in git, so that a change of the interface is seen in review
@@ -21,11 +22,11 @@ const generated = path.join(root, '.cache/build')
 
 rmSync(dist, {recursive: true, force: true})
 rmSync(path.join(root, '.cache/code'), {recursive: true, force: true})
-mkdirSync(generated, {recursive: true})
 
 runTool('typescript/bin/tsc', '--project', 'tsconfig.build.json')
-const protoLoader = await generateCodecs(generated)
-const {inputs} = await bundle({root, protoLoader, outfile: path.join(dist, 'leash.cjs')})
+const command = await bundle({root, generated, outfile: path.join(dist, 'leash.cjs')})
+const engine = await bundleEngine(root, generated, path.join(dist, 'engine.cjs'))
+const inputs = {...command.inputs, ...engine.inputs}
 writeLicenses(root, Object.keys(inputs), path.join(dist, 'THIRD-PARTY-LICENSES.txt'))
 writeLauncher(root, path.join(root, 'src/launcher/load.cjs'), path.join(root, 'bin/leash.cjs'))
 runTool('oclif/bin/run.js', 'manifest')

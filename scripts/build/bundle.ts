@@ -2,13 +2,12 @@ import {mkdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {createHash} from 'node:crypto'
 import path from 'node:path'
 import {build, type Metafile, type Plugin} from 'esbuild'
+import {clientRpcs, generateCodecs} from './codecs.ts'
+import {generatedCodecs, leftOut} from './generatedCodecs.ts'
 import {lazyRequire} from './lazyRequire.ts'
 
 /** Loaded by import() from node_modules when something is shown on a terminal; it need not be in the bundle. */
 const external = ['ora']
-
-/** oclif looks for these to run a plugin's TypeScript sources. The bundle has neither, and catches their absence. */
-const leftOut = /^(typescript|ts-node)$/
 
 /** Packages that TypeScript emitted as CommonJS and whose modules have no effect on loading that another one waits for. */
 const lazyPackages = ['@oclif/core', '@grpc/grpc-js', 'etcd3', 'cockatiel']
@@ -24,8 +23,8 @@ export const constants = {
 export interface BundleInput {
   /** The directory of package.json. */
   root: string
-  /** The stand-in for `@grpc/proto-loader`, made by codecs.ts. */
-  protoLoader: string
+  /** A directory for what is generated on the way, in which packages are found as in `root`. */
+  generated: string
   outfile: string
   /** What is to be built in another way. */
   plugins?: readonly Plugin[]
@@ -38,7 +37,8 @@ const parameters = 'exports,require,module,__filename,__dirname,Import'
  * Makes the one file that the installed command loads: src/main.ts and all it needs, as CommonJS in ASCII, with a source
  * map. Its first line is a comment with a hash of what follows, for the name of the code cache.
  */
-export async function bundle({root, protoLoader, outfile, plugins = []}: BundleInput): Promise<Metafile> {
+export async function bundle({root, generated, outfile, plugins = []}: BundleInput): Promise<Metafile> {
+  const codecs = await generateCodecs(path.join(generated, 'client'), clientRpcs)
   const result = await build({
     absWorkingDir: root,
     entryPoints: [path.join(root, 'src/main.ts')],
@@ -64,7 +64,8 @@ export async function bundle({root, protoLoader, outfile, plugins = []}: BundleI
       ...plugins,
       inlinePackageJson(root),
       oclifByParts(root),
-      codecsForEtcd3(protoLoader),
+      generatedCodecs('/node_modules/etcd3/', codecs),
+      withoutTypeScript,
       lazyModules(root),
       asciiOnly,
       cheapIsIPv6,
@@ -90,18 +91,6 @@ function finished(source: string): string {
   const [banner, ...lines] = source.split('\n')
   const code = [banner, lines.join('\n').replaceAll(/(?<![\w$.'"`])import\((?!\))/g, 'Import(')].join('\n')
   return `/*${createHash('sha256').update(code).digest('hex').slice(0, 16)}*/${code}`
-}
-
-/** The local engine is a process of its own: it is loaded from the plain sources, and no other command has any of it. */
-const engineApart: Plugin = {
-  name: 'engine-apart',
-  setup(build) {
-    // As the launcher finds it, whose import() this is.
-    build.onResolve({filter: /\/local\/engine\.ts$/}, () => ({
-      path: '../dist/lib/local/engine.js',
-      external: true,
-    }))
-  },
 }
 
 /** Inlines what the command needs of package.json, so that it is not read at start. */
@@ -152,22 +141,21 @@ function oclifByParts(root: string): Plugin {
   }
 }
 
-/** Gives etcd3 the generated codecs. grpc-js has services of its own (channelz, ORCA) that leash does not use. */
-function codecsForEtcd3(protoLoader: string): Plugin {
-  return {
-    name: 'codecs-for-etcd3',
-    setup(build) {
-      build.onResolve({filter: /^@grpc\/proto-loader$/}, ({importer}) =>
-        importer.includes('/node_modules/etcd3/')
-          ? {path: protoLoader}
-          : {path: 'proto-loader', namespace: 'left-out'},
-      )
-      build.onResolve({filter: leftOut}, ({path}) => ({path, namespace: 'left-out'}))
-      build.onLoad({filter: /.*/, namespace: 'left-out'}, ({path}) => ({
-        contents: `throw new Error(${JSON.stringify(`${path} is not part of the bundle`)})`,
-      }))
-    },
-  }
+/** oclif looks for these to run a plugin's TypeScript sources. The bundle has neither, and oclif catches their absence. */
+const withoutTypeScript: Plugin = {
+  name: 'without-typescript',
+  setup(build) {
+    build.onResolve({filter: /^(typescript|ts-node)$/}, leftOut)
+  },
+}
+
+/** The local engine is a process of its own, and no other command has any of it. */
+const engineApart: Plugin = {
+  name: 'engine-apart',
+  setup(build) {
+    // As the launcher finds it, whose import() this is.
+    build.onResolve({filter: /\/local\/engine\.ts$/}, () => ({path: '../dist/engine.cjs', external: true}))
+  },
 }
 
 /**

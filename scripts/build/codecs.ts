@@ -1,17 +1,29 @@
-import {writeFileSync} from 'node:fs'
+import {mkdirSync, writeFileSync} from 'node:fs'
 import {createRequire} from 'node:module'
 import path from 'node:path'
 import pbjs from 'protobufjs-cli/pbjs.js'
+import {rpcProto} from '../../src/lib/local/rpcProto.ts'
+
+/** Remote procedures, by their services. */
+export type Rpcs = Readonly<Record<string, readonly string[]>>
 
 /**
- * The remote procedures that leash calls. What is not here is not in the bundle: etcd3's client then has no such
- * method, while the plain sources, which parse the .proto files, still have it. So a new call gets its line here.
+ * Those that leash calls. What is not here is not in the bundle: etcd3's client then has no such method, while the plain
+ * sources, which parse the .proto files, still have it. So a new call gets its line here.
  */
-export const RPCS: Readonly<Record<string, readonly string[]>> = {
+export const clientRpcs: Rpcs = {
   Auth: ['Authenticate', 'UserGet', 'RoleGet'],
   KV: ['Range', 'Txn'],
   Watch: ['Watch'],
   Lease: ['LeaseGrant', 'LeaseRevoke', 'LeaseKeepAlive'],
+}
+
+/** Those that the local engine serves, for other clients, too. */
+export const engineRpcs: Rpcs = {
+  KV: ['Range', 'Put', 'DeleteRange', 'Txn', 'Compact'],
+  Watch: ['Watch'],
+  Lease: ['LeaseGrant', 'LeaseRevoke', 'LeaseKeepAlive', 'LeaseTimeToLive', 'LeaseLeases'],
+  Maintenance: ['Status'],
 }
 
 /** As much of a service definition of `@grpc/proto-loader` as the generator reads. */
@@ -26,9 +38,6 @@ interface MethodDefinition {
 
 const require = createRequire(import.meta.url)
 
-/** The `.proto` file that etcd3 parses when it is loaded from its plain sources. */
-export const rpcProto = path.join(path.dirname(require.resolve('etcd3/package.json')), 'proto/rpc.proto')
-
 /**
  * Writes a CommonJS module that stands in for `@grpc/proto-loader` in the bundle, and beside it the codecs made by pbjs.
  *
@@ -38,22 +47,23 @@ export const rpcProto = path.join(path.dirname(require.resolve('etcd3/package.js
  *
  * @returns the path of the stand-in
  */
-export async function generateCodecs(outDir: string): Promise<string> {
-  const methods = methodsByService()
+export async function generateCodecs(outDir: string, rpcs: Rpcs): Promise<string> {
+  mkdirSync(outDir, {recursive: true})
+  const methods = methodsByService(rpcs)
   await generateMessages(Object.values(methods).flat(), path.join(outDir, 'messages.cjs'))
   const standIn = path.join(outDir, 'proto-loader.cjs')
   writeFileSync(standIn, standInSource(methods))
   return standIn
 }
 
-/** What the real loader says about each procedure of {@link RPCS}, so that names and paths are not spelled twice. */
-function methodsByService(): Record<string, MethodDefinition[]> {
+/** What the real loader says about each procedure, so that names and paths are not spelled twice. */
+function methodsByService(rpcs: Rpcs): Record<string, MethodDefinition[]> {
   const {loadSync} = require('@grpc/proto-loader') as {
     loadSync: (file: string, options: object) => Record<string, Record<string, MethodDefinition>>
   }
   const loaded = loadSync(rpcProto, {keepCase: true})
   return Object.fromEntries(
-    Object.entries(RPCS).map(([service, names]) => [
+    Object.entries(rpcs).map(([service, names]) => [
       service,
       names.map((name) => {
         const method = loaded[`etcdserverpb.${service}`]?.[name]

@@ -5,7 +5,6 @@ import path from 'node:path'
 import {text} from 'node:stream/consumers'
 import {plainEnvironment} from '../../bench/measure.ts'
 import {bundle} from '../../scripts/build/bundle.ts'
-import {generateCodecs} from '../../scripts/build/codecs.ts'
 
 export const repository = path.resolve(import.meta.dirname, '../..')
 
@@ -33,9 +32,7 @@ export class PackageCopy implements Disposable {
       cpSync(path.join(repository, part), path.join(copy.root, part))
     }
     const generated = path.join(copy.root, 'generated')
-    mkdirSync(generated)
-    const protoLoader = await generateCodecs(generated)
-    await bundle({root: repository, protoLoader, outfile: copy.bundle})
+    await bundle({root: repository, generated, outfile: copy.bundle})
     return copy
   }
 

@@ -9,7 +9,7 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js'
 import {loadSync} from '@grpc/proto-loader'
-import {rpcProto} from '../../scripts/build/codecs.ts'
+import {rpcProto} from '../../src/lib/local/rpcProto.ts'
 
 /** A message as the .proto file has it: 64-bit numbers are decimal strings, bytes Buffers, enums their names. */
 export type Message = Readonly<Record<string, unknown>>

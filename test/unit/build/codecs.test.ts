@@ -12,7 +12,8 @@ import * as fc from 'fast-check'
 import protobuf from 'protobufjs'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {constants} from '../../../scripts/build/bundle.ts'
-import {generateCodecs, RPCS, rpcProto} from '../../../scripts/build/codecs.ts'
+import {clientRpcs, engineRpcs, generateCodecs} from '../../../scripts/build/codecs.ts'
+import {rpcProto} from '../../../src/lib/local/rpcProto.ts'
 
 /** As etcd3 1.1 calls the loader, in lib/connection-pool.js. */
 const options = {keepCase: true, longs: String, enums: String, defaults: true, oneofs: true}
@@ -23,15 +24,21 @@ type Method = MethodDefinition<object, object>
 const root = path.resolve(import.meta.dirname, '../../..')
 const real = loadSync(rpcProto, options)
 const schema = new protobuf.Root().loadSync(rpcProto, {keepCase: true}).resolveAll()
-let generated: PackageDefinition
+const sets = {client: clientRpcs, engine: engineRpcs}
+type SetName = keyof typeof sets
+const generated = {} as Record<SetName, PackageDefinition>
 let directory: string
 
 beforeAll(async () => {
   // Below the repository, so that the generated code finds protobufjs; bundled as the command is.
   mkdirSync(path.join(root, '.cache'), {recursive: true})
   directory = mkdtempSync(path.join(root, '.cache/codecs-'))
-  const outfile = path.join(directory, 'bundle.cjs')
-  const standIn = await generateCodecs(directory)
+  for (const set of Object.keys(sets) as SetName[]) generated[set] = await codecsOf(set)
+})
+
+async function codecsOf(set: SetName): Promise<PackageDefinition> {
+  const outfile = path.join(directory, `${set}.cjs`)
+  const standIn = await generateCodecs(path.join(directory, set), sets[set])
   await build({
     entryPoints: [standIn],
     outfile,
@@ -41,8 +48,9 @@ beforeAll(async () => {
     define: constants,
   })
   const standInModule = createRequire(import.meta.url)(outfile) as {loadSync: typeof loadSync}
-  generated = standInModule.loadSync(rpcProto, options)
-})
+  return standInModule.loadSync(rpcProto, options)
+}
+
 afterAll(() => rmSync(directory, {recursive: true}))
 
 const methodOf = (definitions: PackageDefinition, service: string, name: string): Method => {
@@ -57,22 +65,25 @@ const expectSame = (
   direction: 'request' | 'response',
   service: string,
   name: string,
+  set: SetName = 'client',
 ): void => {
-  const [ours, theirs] = [methodOf(generated, service, name), methodOf(real, service, name)]
+  const [ours, theirs] = [methodOf(generated[set], service, name), methodOf(real, service, name)]
   const [serialize, deserialize] = [`${direction}Serialize`, `${direction}Deserialize`] as const
   const bytes = theirs[serialize](message)
   expect(ours[serialize](message).toString('hex')).toBe(bytes.toString('hex'))
   expect(ours[deserialize](bytes)).toStrictEqual(theirs[deserialize](bytes))
 }
 
-const rpcs = Object.entries(RPCS).flatMap(([service, names]) => names.map((name) => ({service, name})))
+const rpcs = (Object.keys(sets) as SetName[]).flatMap((set) =>
+  Object.entries(sets[set]).flatMap(([service, names]) => names.map((name) => ({set, service, name}))),
+)
 
-describe.each(rpcs)('generated codecs of $service.$name', ({service, name}) => {
+describe.each(rpcs)('generated codecs of the $set for $service.$name', ({set, service, name}) => {
   test('have the path, the name and the streams of the real loader', () => {
     const facts = ({path, originalName, requestStream, responseStream}: Method): Json => ({
       ...{path, originalName, requestStream, responseStream},
     })
-    expect(facts(methodOf(generated, service, name))).toEqual(facts(methodOf(real, service, name)))
+    expect(facts(methodOf(generated[set], service, name))).toEqual(facts(methodOf(real, service, name)))
   })
 
   test.each(['request', 'response'] as const)(
@@ -80,7 +91,7 @@ describe.each(rpcs)('generated codecs of $service.$name', ({service, name}) => {
     (direction) => {
       const {type} = methodOf(real, service, name)[`${direction}Type`] as {type: {name: string}}
       const message = messages(schema.lookupType(`etcdserverpb.${type.name}`), 3)
-      fc.assert(fc.property(message, (value) => expectSame(value, direction, service, name)))
+      fc.assert(fc.property(message, (value) => expectSame(value, direction, service, name, set)))
     },
   )
 })
@@ -129,13 +140,13 @@ test('64-bit numbers keep every digit, as text', () => {
     member_id: '9007199254740993',
     revision: '9223372036854775807',
   }
-  const {responseSerialize, responseDeserialize} = methodOf(generated, 'Lease', 'LeaseGrant')
+  const {responseSerialize, responseDeserialize} = methodOf(generated.client, 'Lease', 'LeaseGrant')
   const answer = responseDeserialize(responseSerialize({header, ID: '-9223372036854775808', TTL: 30}))
   expect(answer).toMatchObject({header, ID: '-9223372036854775808', TTL: '30'})
 })
 
 test('an array in the place of a message is refused', () => {
-  expect(() => methodOf(generated, 'KV', 'Range').requestSerialize([])).toThrow('array')
+  expect(() => methodOf(generated.client, 'KV', 'Range').requestSerialize([])).toThrow('array')
 })
 
 /** Any value of a message, with some fields absent, nested up to `depth` messages deep. */
