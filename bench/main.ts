@@ -8,12 +8,13 @@ import {ConsulAgent} from './ConsulAgent.ts'
 import {measureEndings} from './endings.ts'
 import {measureHandles} from './handles.ts'
 import {measureHandOver} from './handOver.ts'
+import {measureLocalEngine} from './localEngine.ts'
 import {medianMs, type Contender, measure, onPath, versionOf} from './measure.ts'
 
 /*
  * What one lock around `true` costs, from exec to exit, beside bare Node and other tools that lock; what the commands for a
  * script cost beside that; how soon the next candidate leads when a leader resigns; and how soon a tree is empty, and the next
- * holder starts, when the lock or leash itself is gone.
+ * holder starts, when the lock or leash itself is gone; and what the local engine costs.
  *
  *   npm run bench -- [--rounds N] [--json]
  *
@@ -121,11 +122,16 @@ const added = {cgroup: ours / bare - 1, session: ofGroup / bare - 1}
 
 const handles = await measureHandles(leash, environment, rounds)
 const handOver = await measureHandOver(leash, etcdctl, environment, etcd.url, rounds)
+const local = await measureLocalEngine(leash, Math.max(1, Math.floor(rounds / 3)))
 const endings = await measureEndings(Math.max(1, Math.floor(rounds / 3)))
 
 if (values.json) {
   console.log(
-    JSON.stringify({rounds, goal: mostTimesNode, added, rows, handles, handOver, endings}, undefined, 2),
+    JSON.stringify(
+      {rounds, goal: mostTimesNode, added, rows, handles, handOver, local, endings},
+      undefined,
+      2,
+    ),
   )
 } else {
   const width = Math.max(...rows.map(({name}) => name.length))
@@ -151,6 +157,14 @@ if (values.json) {
   console.log(
     `resign to elected: leash campaign ${leashMs.toFixed(1)} ms, etcdctl elect ${etcdctlMs.toFixed(1)} ms, ${ratio.toFixed(2)} times\n`,
   )
+  if (local !== undefined) {
+    const {first, cycle, memory} = local
+    console.log(
+      `the local engine: first command ${first.coldMs.toFixed(0)} ms, ${(first.coldMs - first.warmMs).toFixed(0)} ms more than where one runs; ` +
+        `lock and unlock ${cycle.engineMs.toFixed(2)} ms, etcd on the same disk ${cycle.etcdMs.toFixed(2)} ms, ${(cycle.etcdMs / cycle.engineMs).toFixed(2)} of its speed; ` +
+        `memory idle ${memory.idleKb} kB, with ${memory.keys} keys ${memory.filledKb} kB\n`,
+    )
+  }
   for (const {tier, toldToEmptyMs, bareToEmptyMs, ...killed} of endings) {
     const {killedToEmptyMs, killedToNextMs, guardPssKb, guardRssKb} = killed
     console.log(

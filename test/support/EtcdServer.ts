@@ -20,6 +20,8 @@ export interface EtcdOptions {
   readonly initialCluster?: string
   /** Serves TLS on one more port; to clients without a certificate of `clientCa` too, if there is none. */
   readonly secure?: {readonly certificate: string; readonly key: string; readonly clientCa?: string}
+  /** Keeps its data on a disk; default: in memory. */
+  readonly disk?: boolean
   /** More flags of etcd. Its timing is left alone by default, so the smallest TTL is 2 s. */
   readonly flags?: readonly string[]
 }
@@ -64,7 +66,7 @@ export class EtcdServer implements AsyncDisposable {
     this.port = client
     this.url = `http://127.0.0.1:${client}`
     this.secureUrl = `https://127.0.0.1:${securePort}`
-    this.#directory = scratchDirectory('etcd')
+    this.#directory = scratchDirectory('etcd', options)
     const peerUrl = `http://127.0.0.1:${peer}`
     this.#arguments = [
       ...['--name', this.name, '--data-dir', path.join(this.#directory, 'data')],

@@ -7,7 +7,9 @@ import path from 'node:path'
  * Where test data lives: memory, if the machine offers it. Several etcds on one disk wait for each other's fsync,
  * which makes leaders change by themselves; what is tested here is behaviour in time, not the disk.
  */
-const base = (): string => {
+const base = (disk: boolean): string => {
+  // By its meaning, it survives a boot.
+  if (disk) return '/var/tmp'
   try {
     accessSync('/dev/shm', constants.W_OK)
     return '/dev/shm'
@@ -16,9 +18,13 @@ const base = (): string => {
   }
 }
 
-/** A new directory of one's own. Whoever makes it removes it. */
-export const scratchDirectory = (subject: string): string =>
-  mkdtempSync(path.join(base(), `leash-${subject}-`))
+/**
+ * A new directory of one's own. Whoever makes it removes it.
+ *
+ * @param disk on a disk, for what is measured
+ */
+export const scratchDirectory = (subject: string, {disk = false} = {}): string =>
+  mkdtempSync(path.join(base(disk), `leash-${subject}-`))
 
 const firstPort = 10_000
 const portCount = 5_000

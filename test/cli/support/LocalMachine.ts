@@ -11,11 +11,14 @@ export const untilToldJob = ['sh', '-c', 'echo runs $LEASH_FENCE; read line; exi
 /** A machine of its own whose user has local locks. `await using` kills the engines. */
 export class LocalMachine implements AsyncDisposable {
   static readonly isPossible = Machine.isPossible
-  readonly machine = new Machine()
+  readonly machine: Machine
   /** Where the engine's directory is. */
-  readonly state = path.join(this.machine.home, '.local/state/leash')
+  readonly state: string
 
-  constructor() {
+  /** @param options as of `scratchDirectory` */
+  constructor(options: {disk?: boolean} = {}) {
+    this.machine = new Machine(options)
+    this.state = path.join(this.machine.home, '.local/state/leash')
     // Where /usr/bin/awk leads to, which a keeper's guard needs.
     const alternative = this.machine.write(path.join(this.machine.root, 'etc/alternatives/README'), '')
     symlinkSync(realpathSync('/usr/bin/awk'), path.join(path.dirname(alternative), 'awk'))

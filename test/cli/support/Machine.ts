@@ -16,16 +16,21 @@ const asRoot = [
  * with a home below `root`. Needs a mount namespace.
  */
 export class Machine implements Disposable {
-  readonly root = scratchDirectory('machine')
-  readonly home = path.join(this.root, 'home')
-  readonly userFile = path.join(this.home, '.config/leash/leash.env')
-  readonly #etc = path.join(this.root, 'etc')
+  readonly root: string
+  readonly home: string
+  readonly userFile: string
+  readonly #etc: string
 
   /** Whether this machine lets us have one: some containers do not. */
   static readonly isPossible =
     spawnSync('unshare', [...asRoot.slice(1), 'mount --bind /tmp /etc']).status === 0
 
-  constructor() {
+  /** @param options as of `scratchDirectory` */
+  constructor(options: {disk?: boolean} = {}) {
+    this.root = scratchDirectory('machine', options)
+    this.home = path.join(this.root, 'home')
+    this.userFile = path.join(this.home, '.config/leash/leash.env')
+    this.#etc = path.join(this.root, 'etc')
     this.write(path.join(this.#etc, 'passwd'), `root:x:0:0:root:${this.home}:/bin/sh\n`)
     mkdirSync(this.home)
   }
