@@ -1,4 +1,4 @@
-import {constants, readdirSync} from 'node:fs'
+import {type Stats, constants, readdirSync, statSync} from 'node:fs'
 import {type FileHandle, open, readFile, readdir, rename, rm} from 'node:fs/promises'
 import path from 'node:path'
 import {LeashError} from '../core/errors.ts'
@@ -31,6 +31,9 @@ function epochsIn(names: readonly string[]): number[] {
   return found.sort((one, other) => other - one)
 }
 
+/** Undefined if there is no file of any. */
+const latestEpoch = (directory: string): number | undefined => epochsIn(readdirSync(directory))[0]
+
 /**
  * Opens the store in `directory` under the next epoch.
  *
@@ -49,8 +52,13 @@ export async function openLogStorage(directory: string): Promise<Storage> {
     claimed = path.join(directory, storeName(epoch))
     const stored = await readLatest(directory, epoch)
     const storage = new LogStorage({directory, epoch, stored})
-    await storage.begin()
-    await removeEarlier(directory, epoch)
+    try {
+      await storage.begin()
+      await removeEarlier(directory, epoch)
+    } catch (error) {
+      // A later one removes what was to become the file of this one, which is no fault of the disk.
+      if (latestEpoch(directory) === epoch) throw error
+    }
     return storage
   } catch (error) {
     if (claimed !== undefined) await withdraw(claimed)
@@ -131,6 +139,8 @@ class LogStorage implements Storage {
   readonly #name: string
   readonly #stored: Stored
   #file: FileHandle | undefined
+  /** Which file it is; two while one is put in the place of the other. */
+  #identities: readonly string[] = []
   /** Where the next frame goes, how far the file reaches, and how long it was with nothing but a snapshot. */
   #end = 0
   #size = 0
@@ -155,7 +165,9 @@ class LogStorage implements Storage {
 
   isCurrent(): boolean {
     try {
-      return epochsIn(readdirSync(this.#directory))[0] === this.epoch
+      if (latestEpoch(this.#directory) !== this.epoch) return false
+      // In a directory that was made anew another engine may have the same epoch.
+      return this.#identities.includes(identityOf(statSync(this.#name)))
     } catch {
       // Whoever removed it wants no engine that goes on.
       return false
@@ -183,6 +195,8 @@ class LogStorage implements Storage {
   /** Writes all that is taken; a snapshot has it, too. */
   async #write(): Promise<void> {
     this.#next = undefined
+    // Before a file is renamed over one that another engine has.
+    if (!this.isCurrent()) throw superseded()
     const bytes = frame(Buffer.concat(this.#taken.splice(0)))
     try {
       const isLong = this.#end - this.#snapshotEnd > Math.max(leastLogBytes, 2 * this.#snapshotEnd)
@@ -191,7 +205,7 @@ class LogStorage implements Storage {
     } catch (error) {
       throw unwritable(this.#directory, error)
     }
-    if (!this.isCurrent()) throw new Superseded('another engine has the store')
+    if (!this.isCurrent()) throw superseded()
   }
 
   /** The file syncs each write before it returns. */
@@ -215,8 +229,12 @@ class LogStorage implements Storage {
     try {
       const size = await writeAll(file, Buffer.concat([bytes, zeros(1)]), 0)
       await file.sync()
+      const identity = identityOf(await file.stat())
+      this.#identities = [...this.#identities, identity]
       await rename(unnamed, this.#name)
       await syncDirectory(this.#directory)
+      // The earlier one's number is another file's as soon as it is closed.
+      this.#identities = [identity]
       await this.#file?.close()
       this.#file = file
       this.#size = size
@@ -227,6 +245,13 @@ class LogStorage implements Storage {
       throw error
     }
   }
+}
+
+const superseded = (): Superseded => new Superseded('another engine has the store')
+
+/** Which file it is, whatever its name is, as long as somebody has it open. */
+function identityOf({dev, ino}: Stats): string {
+  return `${dev} ${ino}`
 }
 
 /** Zeros for at least so many bytes. */

@@ -1,11 +1,28 @@
+import {execFileSync} from 'node:child_process'
 import {createHash} from 'node:crypto'
-import {readFileSync, readdirSync, rmSync, statSync, writeFileSync} from 'node:fs'
+import {
+  closeSync,
+  constants,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import path from 'node:path'
 import {expect, onTestFinished, test} from 'vitest'
 import {LeashError} from '../../../src/lib/core/errors.ts'
 import {openLogStorage} from '../../../src/lib/local/logStorage.ts'
-import type {Batch, Storage} from '../../../src/lib/local/storage.ts'
+import {type Batch, type Storage, Superseded} from '../../../src/lib/local/storage.ts'
 import {scratchDirectory} from '../../support/scratch.ts'
+import {until} from '../../support/wait.ts'
+
+const bound = {withinMs: 10_000}
 
 const put = (revision: number, value: string): Batch => ({
   revision,
@@ -128,6 +145,56 @@ test('a directory that is gone ends the engine whose it was', async () => {
   expect(storage.isCurrent()).toBe(false)
   await storage.close()
 })
+
+test('an engine whose directory was made anew has lost its store to the one that began there, and leaves it alone', async () => {
+  const directory = newDirectory()
+  const first = await openLogStorage(directory)
+  // From here on the next write replaces the log.
+  first.append(put(2, 'x'.repeat(5 * 1024 * 1024)))
+  await first.settled()
+  rmSync(directory, {recursive: true})
+  mkdirSync(directory)
+  const second = await openLogStorage(directory)
+  expect(second.epoch).toBe(first.epoch)
+  expect([first.isCurrent(), second.isCurrent()]).toEqual([false, true])
+  second.append(put(2, 'of the second'))
+  await second.settled()
+  first.append(put(3, 'of the first'))
+  await expect(first.settled()).rejects.toThrow(Superseded)
+  await Promise.all([first.close(), second.close()])
+  const {contents} = await isOpen(await openLogStorage(directory))
+  expect(contents.keys.map(({value}) => value.toString())).toEqual(['of the second'])
+})
+
+test('an engine that is superseded while it begins has no fault, whatever comes of its file', async () => {
+  const {directory, file} = await filledDirectory()
+  const [real, pipe] = [path.join(directory, 'real'), path.join(directory, 'pipe')]
+  renameSync(file, real)
+  execFileSync('mkfifo', [pipe])
+  linkSync(pipe, file)
+  const opening = openLogStorage(directory)
+  opening.catch(() => {})
+  const writer = await until('the slow one to read', () => openForWriting(pipe), bound)
+  const bytes = readFileSync(real).subarray(0, 4096)
+  renameSync(real, file)
+  const later = await openLogStorage(directory)
+  mkdirSync(path.join(directory, 'store.2.new'))
+  writeSync(writer, bytes)
+  closeSync(writer)
+  const slow = await opening
+  expect([slow.epoch, later.epoch]).toEqual([2, 3])
+  expect([slow.isCurrent(), later.isCurrent()]).toEqual([false, true])
+  await Promise.all([slow.close(), later.close()])
+})
+
+/** A pipe that somebody has opened to read it; undefined if nobody has. */
+function openForWriting(pipe: string): number | undefined {
+  try {
+    return openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK)
+  } catch {
+    return undefined
+  }
+}
 
 test('only the file of the latest epoch stays', async () => {
   const {directory, file} = await filledDirectory()
