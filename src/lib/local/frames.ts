@@ -10,6 +10,11 @@ import {crc32} from 'node:zlib'
  */
 const alignment = 16
 const headerBytes = 16
+/**
+ * Zeros that are behind the last frame at least: without them, a file that was cut between two frames would look as if there had
+ * never been more of it.
+ */
+export const leastRoomBytes = headerBytes
 /** What a disk writes whole or not at all: the smallest that there is. */
 const sectorBytes = 512
 
@@ -62,11 +67,11 @@ export function contents(file: Buffer, from: number): Buffer[] {
   return found
 }
 
-/** Undefined where the sector of a header was never written, or there is no more of the file. @throws Damage */
+/** Undefined where the sector of a header was never written. @throws Damage */
 function headerAt(file: Buffer, at: number): {length: number; crc: number} | undefined {
   const header = file.subarray(at, at + headerBytes)
-  if (isZero(header)) return undefined
   if (header.length < headerBytes) throw new Damage(at)
+  if (isZero(header)) return undefined
   const length = header.readUInt32LE(0)
   const isSound = crc32(header.subarray(0, 8)) === header.readUInt32LE(8) && header.readUInt32LE(12) === 0
   if (!isSound || length === 0 || at + headerBytes + aligned(length) > file.length) throw new Damage(at)

@@ -3,7 +3,7 @@ import {type FileHandle, open, readFile, readdir, rename, rm} from 'node:fs/prom
 import path from 'node:path'
 import {LeashError} from '../core/errors.ts'
 import {decodeBatches, encodeBatch} from './batchCode.ts'
-import {Damage, contents, frame} from './frames.ts'
+import {Damage, contents, frame, leastRoomBytes} from './frames.ts'
 import {type Batch, type Contents, type Storage, Superseded} from './storage.ts'
 import {damaged, otherFormat, unwritable} from './storageFaults.ts'
 import {Stored} from './stored.ts'
@@ -212,7 +212,7 @@ class LogStorage implements Storage {
   async #writeFrame(bytes: Buffer): Promise<void> {
     const file = this.#file
     if (file === undefined) throw new Error('closed')
-    const missing = this.#end + bytes.length - this.#size
+    const missing = this.#end + bytes.length + leastRoomBytes - this.#size
     if (missing > 0) this.#size += await writeAll(file, zeros(missing), this.#size)
     this.#end += await writeAll(file, bytes, this.#end)
   }

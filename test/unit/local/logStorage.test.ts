@@ -17,6 +17,8 @@ import {
 import path from 'node:path'
 import {expect, onTestFinished, test} from 'vitest'
 import {LeashError} from '../../../src/lib/core/errors.ts'
+import {encodeBatch} from '../../../src/lib/local/batchCode.ts'
+import {frame} from '../../../src/lib/local/frames.ts'
 import {openLogStorage} from '../../../src/lib/local/logStorage.ts'
 import {type Batch, type Storage, Superseded} from '../../../src/lib/local/storage.ts'
 import {scratchDirectory} from '../../support/scratch.ts'
@@ -111,6 +113,22 @@ test('a file that was cut is damaged', async () => {
   const bytes = readFileSync(file)
   writeFileSync(file, bytes.subarray(0, bytes.lastIndexOf('some value') + 3))
   expect((await refusal(directory)).message).toMatch('damaged')
+})
+
+test('a log whose frames fill its file to the end is not taken for one that was cut', async () => {
+  const directory = newDirectory()
+  const storage = await openLogStorage(directory)
+  const file = path.join(directory, `store.${storage.epoch}`)
+  const nothing = {revision: 1, puts: [], deletions: [], granted: [], revoked: []}
+  const begin = 32 + frame(encodeBatch(nothing)).length
+  const {size} = statSync(file)
+  const room = size - begin - frame(encodeBatch(put(2, ''))).length
+  storage.append(put(2, 'x'.repeat(room)))
+  await storage.settled()
+  expect(frame(encodeBatch(put(2, 'x'.repeat(room)))).length).toBe(size - begin)
+  expect(statSync(file).size).toBeGreaterThan(size)
+  await storage.close()
+  expect((await isOpen(await openLogStorage(directory))).contents.revision).toBe(2)
 })
 
 test('a file that is none of a store is damaged', async () => {
