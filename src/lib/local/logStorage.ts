@@ -21,6 +21,9 @@ const growthBytes = 1024 * 1024
 /** A log is replaced by a snapshot when it is longer than this, and twice as long as the snapshot that it began with. */
 const leastLogBytes = 4 * 1024 * 1024
 
+/** A write into memory that the kernel has begun takes less, also where it has to wait for a processor. */
+const lastWriteMs = 100
+
 const ownerOnly = 0o600
 
 const storeName = (epoch: number): string => `store.${epoch}`
@@ -99,32 +102,53 @@ async function removeEarlier(directory: string, epoch: number): Promise<void> {
   }
 }
 
+/**
+ * An earlier engine may be in the middle of its last write, which nobody will hear of, and halves of that look like damage. So what
+ * looks damaged is read again until it stays as it is.
+ */
 async function readLatest(directory: string, before: number): Promise<Stored> {
+  let doubted: Buffer | undefined
   for (;;) {
-    const epochs = epochsIn(await readdir(directory)).filter((epoch) => epoch < before)
-    let isGone = false
-    for (const epoch of epochs) {
-      const name = path.join(directory, storeName(epoch))
-      const file = await readFile(name).catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return undefined
-        throw error
-      })
-      // A later engine was ready meanwhile, and has removed what is older than its own.
-      if ((isGone = file === undefined)) break
-      if (file !== undefined && file.length > 0) return read(name, file)
+    const latest = await latestFile(directory, before)
+    if (latest === undefined) return new Stored()
+    try {
+      return read(latest)
+    } catch (error) {
+      if (doubted?.equals(latest.bytes) === true) throw error
     }
-    if (!isGone) return new Stored()
+    doubted = latest.bytes
+    await new Promise((resolve) => setTimeout(resolve, lastWriteMs))
   }
 }
 
-function read(name: string, file: Buffer): Stored {
-  const head = file.subarray(0, titleBytes).toString('latin1')
+interface StoreFile {
+  readonly name: string
+  readonly bytes: Buffer
+}
+
+/** The latest file with something in it. */
+async function latestFile(directory: string, before: number): Promise<StoreFile | undefined> {
+  for (const epoch of epochsIn(await readdir(directory)).filter((one) => one < before)) {
+    const name = path.join(directory, storeName(epoch))
+    const bytes = await readFile(name).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined
+      throw error
+    })
+    // A later engine was ready meanwhile, and has removed what is older than its own.
+    if (bytes === undefined) return latestFile(directory, before)
+    if (bytes.length > 0) return {name, bytes}
+  }
+  return undefined
+}
+
+function read({name, bytes}: StoreFile): Stored {
+  const head = bytes.subarray(0, titleBytes).toString('latin1')
   const format = titlePattern.exec(head)?.[1]
   if (format === undefined) throw damaged(name, 0)
   if (!head.startsWith(title)) throw otherFormat(name, Number(format))
   const stored = new Stored()
   try {
-    for (const content of contents(file, titleBytes))
+    for (const content of contents(bytes, titleBytes))
       for (const batch of decodeBatches(content)) stored.add(batch)
   } catch (error) {
     throw error instanceof Damage ? damaged(name, error.at) : error

@@ -205,6 +205,22 @@ test('an engine that is superseded while it begins has no fault, whatever comes 
   await Promise.all([slow.close(), later.close()])
 })
 
+test('a last write that is seen in halves is read again, and not taken for damage', async () => {
+  const {directory, file} = await filledDirectory()
+  const [real, pipe] = [path.join(directory, 'real'), path.join(directory, 'pipe')]
+  renameSync(file, real)
+  execFileSync('mkfifo', [pipe])
+  linkSync(pipe, file)
+  const opening = openLogStorage(directory)
+  opening.catch(() => {})
+  const writer = await until('the other one to read', () => openForWriting(pipe), bound)
+  const bytes = readFileSync(real)
+  writeSync(writer, bytes.subarray(0, bytes.lastIndexOf('some value') + 3))
+  renameSync(real, file)
+  closeSync(writer)
+  expect((await isOpen(await opening)).contents.revision).toBe(4)
+})
+
 /** A pipe that somebody has opened to read it; undefined if nobody has. */
 function openForWriting(pipe: string): number | undefined {
   try {
