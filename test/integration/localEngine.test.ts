@@ -1,7 +1,7 @@
 import type {ILeaseGrantResponse, ILeaseKeepAliveResponse, IRangeResponse, IWatchResponse} from 'etcd3'
 import {Client, Metadata, credentials} from '@grpc/grpc-js'
 import {once} from 'node:events'
-import {existsSync, rmSync, statSync} from 'node:fs'
+import {existsSync, mkdirSync, rmSync, statSync, symlinkSync} from 'node:fs'
 import path from 'node:path'
 import {expect, onTestFinished, test} from 'vitest'
 import {Clock} from '../../src/lib/core/clock.ts'
@@ -87,6 +87,23 @@ test('an engine whose store another one has opened answers nothing any more, and
   expect(await within('the first engine to end', first.ended, bound)).toEqual({why: 'superseded'})
   expect(existsSync(path.join(directory, 'first'))).toBe(false)
   expect((await read(clientOf(path.join(directory, 'second')), 'a')).count).toBe('0')
+})
+
+test('an engine that cannot tell whether it has its store has a fault, and does not say that another one has it', async () => {
+  const directory = path.join(newDirectory(), 'store')
+  mkdirSync(directory)
+  const socketPath = path.join(newDirectory(), 'socket')
+  const engine = await start(directory, {socketPath})
+  const member = clientOf(socketPath)
+  await grant(member, '77', 60)
+  rmSync(directory, {recursive: true})
+  symlinkSync(directory, directory)
+  const message = `the store of the local engine in ${directory} cannot be read and written: ELOOP`
+  await expect(keepAlive(member, '77')).rejects.toMatchObject({code: 14, details: `etcdserver: ${message}`})
+  expect(await within('the engine to end', engine.ended, bound)).toMatchObject({
+    why: 'failed',
+    error: {code: 'config', message},
+  })
 })
 
 test('a superseded engine neither shows a key nor keeps a lease alive, however soon it is asked', async () => {

@@ -95,9 +95,10 @@ class LogStorage implements Storage {
       if (latestEpoch(this.#directory) !== this.epoch) return false
       // In a directory that was made anew another engine may have the same epoch.
       return this.#identities.includes(identityOf(statSync(this.#name)))
-    } catch {
+    } catch (error) {
       // Whoever removed it wants no engine that goes on.
-      return false
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+      throw unwritable(this.#directory, error)
     }
   }
 

@@ -30,7 +30,7 @@ export interface Storage {
   readonly epoch: number
   /** What was there when it was opened. */
   readonly contents: Contents
-  /** Whether no other engine has opened the store since. */
+  /** Whether no other engine has opened the store since. @throws LeashError if that cannot be told */
   isCurrent(): boolean
   /**
    * Takes a change, which is on the disk as soon as `settled` says so; before it are all those that were taken before. Changes

@@ -132,7 +132,11 @@ export class Store {
 
   /** Fails if another engine has the store: for a time in which nobody asks anything. */
   check(): void {
-    if (!this.#storage.isCurrent()) this.#fail(new Superseded('another engine has the store'))
+    try {
+      if (!this.#storage.isCurrent()) this.#fail(new Superseded('another engine has the store'))
+    } catch (error) {
+      this.#fail(error)
+    }
   }
 
   /** Stops time. Requests are refused from now on. */

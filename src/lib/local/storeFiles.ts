@@ -18,9 +18,9 @@ export const ownerOnly = 0o600
 
 export const storeName = (epoch: number): string => `store.${epoch}`
 
-/** The epochs for which there is a file, the latest first. */
+/** The epochs for which there is a file, the latest first. Above these numbers one more could be none. */
 function epochsIn(names: readonly string[]): number[] {
-  const found = names.flatMap((name) => /^store\.([1-9]\d*)$/.exec(name)?.[1] ?? []).map(Number)
+  const found = names.flatMap((name) => /^store\.([1-9]\d{0,14})$/.exec(name)?.[1] ?? []).map(Number)
   return found.sort((one, other) => other - one)
 }
 

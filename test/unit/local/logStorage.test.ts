@@ -246,6 +246,13 @@ test('an engine that could not begin takes nothing with it', async () => {
   expect(readdirSync(directory)).not.toContain(path.basename(file))
 })
 
+test('a file with a number that no epoch comes to is none of a store', async () => {
+  const {directory} = await filledDirectory()
+  writeFileSync(path.join(directory, 'store.100000000000000000000'), '')
+  const {epoch, contents} = await isOpen(await openLogStorage(directory))
+  expect([epoch, contents.keys.length]).toEqual([2, 3])
+})
+
 test('a long log is replaced by what it says', async () => {
   const directory = newDirectory()
   const storage = await openLogStorage(directory)
