@@ -31,7 +31,7 @@ const storageContract = (name: string, makeDisk: () => Open): void => {
   describe(name, () => {
     test('is empty at first, at the first revision', async () => {
       const {contents, epoch} = await makeDisk()()
-      expect(contents).toEqual({revision: 1, keys: [], leases: []})
+      expect(contents).toEqual({revision: 1, keys: [], leases: [], lastDeletions: []})
       expect(epoch).toBeGreaterThan(0)
     })
 
@@ -57,7 +57,24 @@ const storageContract = (name: string, makeDisk: () => Open): void => {
       for (let revision = 2; revision < 100; revision++)
         storage.append(batch(revision, {puts: [kv('a', revision)]}))
       await storage.close()
-      expect((await open()).contents).toEqual({revision: 99, keys: [kv('a', 99)], leases: []})
+      expect((await open()).contents).toEqual({
+        revision: 99,
+        keys: [kv('a', 99)],
+        leases: [],
+        lastDeletions: [],
+      })
+    })
+
+    test('knows what its last revision has deleted, and nothing of those before', async () => {
+      const open = makeDisk()
+      const storage = await open()
+      storage.append(batch(2, {puts: [kv('a', 2), kv('b', 2), kv('c', 2)]}))
+      storage.append(batch(3, {deletions: [Buffer.from('a')]}))
+      storage.append(batch(4, {deletions: [Buffer.from('b'), Buffer.from('c')]}))
+      storage.append(batch(4, {granted: [{id: 7n, ttlSeconds: 2}]}))
+      await storage.settled()
+      for (const again of [await open(), await open()])
+        expect(again.contents.lastDeletions.map(String)).toEqual(['b', 'c'])
     })
 
     test('acknowledges nothing that was taken after another one was opened', async () => {

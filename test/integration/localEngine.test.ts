@@ -1,4 +1,10 @@
-import type {ILeaseGrantResponse, ILeaseKeepAliveResponse, IRangeResponse, IWatchResponse} from 'etcd3'
+import type {
+  ILeaseGrantResponse,
+  ILeaseKeepAliveResponse,
+  IRangeResponse,
+  ITxnResponse,
+  IWatchResponse,
+} from 'etcd3'
 import {Client, Metadata, credentials} from '@grpc/grpc-js'
 import {once} from 'node:events'
 import {existsSync, mkdirSync, rmSync, statSync, symlinkSync} from 'node:fs'
@@ -75,6 +81,48 @@ test('an engine that starts again has what it had acknowledged, under a later te
   expect(after.header.revision).toBe(before.header.revision)
   expect(BigInt(after.header.raft_term)).toBeGreaterThan(BigInt(before.header.raft_term))
   expect(await keepAlive(member, '77')).toBe(60)
+})
+
+test('a watch from the last revision on is told of it by the engine that starts after it', async () => {
+  const directory = newDirectory()
+  const member = clientOf(path.join(directory, 'socket'))
+  let engine = await start(directory)
+  await put(member, 'a')
+  await put(member, 'b')
+  const change = {
+    compare: [],
+    success: [
+      {request_put: {key: Buffer.from('a'), value: Buffer.from('new')}},
+      {request_delete_range: {key: Buffer.from('b')}},
+    ],
+    failure: [],
+  }
+  const {header} = await member.unary<ITxnResponse>('KV', 'txn', change, signal)
+  // The second one begins with what the first one wrote for itself.
+  for (const grants of [1, 0]) {
+    await engine.stop()
+    engine = await start(directory)
+    await until('the engine to answer', () => read(member, 'a').catch(() => undefined), bound)
+    for (let id = 0; id < grants; id++) await grant(member, '77', 60)
+  }
+  const told: string[] = []
+  const onAnswer = ({canceled, events}: IWatchResponse): boolean => {
+    told.push(
+      ...(canceled ? ['cancelled'] : []),
+      ...events.map(({type, kv}) => `${type} ${kv.key.toString()}`),
+    )
+    return told.length > 0
+  }
+  const request = {
+    create_request: {
+      key: Buffer.from('a'),
+      range_end: Buffer.from('c'),
+      start_revision: header.revision,
+      filters: [],
+    },
+  }
+  await within('the events', member.stream('Watch', 'watch', request, onAnswer, signal), bound)
+  expect(told.sort()).toEqual(['Delete b', 'Put a'])
 })
 
 test('an engine whose store another one has opened answers nothing any more, and ends', async () => {
@@ -226,7 +274,7 @@ test('a lease that expires takes its keys with it, and the watch on them says so
 /** A storage that takes everything, and has it on the disk, or not, when the test says so. */
 class HeldStorage implements Storage {
   readonly epoch = 1
-  readonly contents = {revision: 1, keys: [], leases: []}
+  readonly contents = {revision: 1, keys: [], leases: [], lastDeletions: []}
   taken = 0
   isClosed = false
   release: () => void = () => {}

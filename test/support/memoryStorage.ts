@@ -8,6 +8,7 @@ export class MemoryDisk {
   #revision = 1
   readonly #keys = new Map<string, KeyValue>()
   readonly #leases = new Map<bigint, Lease>()
+  #lastDeletions: Buffer[] = []
 
   /** Takes the store from whoever had it. */
   open(): Storage {
@@ -34,10 +35,12 @@ export class MemoryDisk {
       revision: this.#revision,
       keys: [...this.#keys.values()],
       leases: [...this.#leases.values()],
+      lastDeletions: this.#lastDeletions,
     }
   }
 
   #write({revision, puts, deletions, granted, revoked}: Batch): void {
+    this.#lastDeletions = [...(revision > this.#revision ? [] : this.#lastDeletions), ...deletions]
     this.#revision = revision
     for (const kv of puts) this.#keys.set(kv.key.toString('latin1'), kv)
     for (const key of deletions) this.#keys.delete(key.toString('latin1'))

@@ -25,13 +25,17 @@ export class History {
   #bytes = 0
   #compactedRevision: number
 
-  /** @param keys in order */
-  constructor(keys: readonly {text: KeyText; kv: KeyValue}[], compactedRevision: number) {
+  /**
+   * @param keys in order
+   * @param last below it nothing is known
+   */
+  constructor(keys: readonly {text: KeyText; kv: KeyValue}[], last: Step) {
     for (const {text, kv} of keys) this.#versions.set(text, [kv])
     const texts = keys.map(({text}) => text)
     this.#present = new SortedKeys(texts)
     this.#known = new SortedKeys(texts)
-    this.#compactedRevision = compactedRevision
+    this.#compactedRevision = last.revision
+    this.end(last)
   }
 
   /** Below it nothing can be read. */

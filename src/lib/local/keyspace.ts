@@ -2,6 +2,7 @@ import {History} from './history.ts'
 import {type KeyText, boundsOf, keyText} from './sortedKeys.ts'
 import {duplicateKeys} from './txnCheck.ts'
 import {compareHolds, pickedKeys} from './selection.ts'
+import type {Contents} from './storage.ts'
 import {
   type DeleteAnswer,
   type DeleteRequest,
@@ -43,6 +44,11 @@ interface Path {
 
 const nothing = Buffer.alloc(0)
 
+function deletionOf(key: Buffer, revision: number): Event {
+  const kv = {key, value: nothing, createRevision: 0, modRevision: revision, version: 0, lease: 0n}
+  return {type: 'delete', kv}
+}
+
 /** A store without keys has this revision, as etcd's. */
 export const firstRevision = 1
 
@@ -54,13 +60,18 @@ export class Keyspace {
   readonly #history: History
   #revision: number
 
-  /** @param keys in any order; of their past nothing is known */
-  constructor({revision, keys}: {revision: number; keys: readonly KeyValue[]}) {
+  /** @param keys in any order; of their past nothing is known but what the last revision changed */
+  constructor({revision, keys, lastDeletions}: Omit<Contents, 'leases'>) {
     this.#revision = revision
     const sorted = keys
       .map((kv) => ({text: keyText(kv.key), kv}))
       .sort((one, other) => (one.text < other.text ? -1 : 1))
-    this.#history = new History(sorted, revision)
+    const lastPuts = keys.filter(({modRevision}) => modRevision === revision)
+    const events = [
+      ...lastDeletions.map((key) => deletionOf(key, revision)),
+      ...lastPuts.map((kv): Event => ({type: 'put', kv})),
+    ]
+    this.#history = new History(sorted, {revision, events})
   }
 
   /** The latest. */
@@ -223,8 +234,7 @@ export class Keyspace {
     const found = this.#present(request)
     const revision = this.#revision + 1
     for (const {key} of found) {
-      const kv = {key, value: nothing, createRevision: 0, modRevision: revision, version: 0, lease: 0n}
-      this.#add(keyText(key), {type: 'delete', kv}, events)
+      this.#add(keyText(key), deletionOf(key, revision), events)
     }
     return {
       revision: events.length > 0 ? revision : this.#revision,

@@ -5,6 +5,8 @@ export interface Contents {
   readonly revision: number
   readonly keys: readonly KeyValue[]
   readonly leases: readonly Lease[]
+  /** The keys that the last revision deleted: a watch may have been told of all but that one. */
+  readonly lastDeletions: readonly Buffer[]
 }
 
 /** What one request, or the end of a lease, changes. */

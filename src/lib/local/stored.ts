@@ -11,9 +11,12 @@ export class Stored {
   #revision = firstRevision
   readonly #keys = new Map<KeyText, KeyValue>()
   readonly #leases = new Map<bigint, Lease>()
+  #lastDeletions: Buffer[] = []
 
   add({revision, puts, deletions, granted, revoked}: Batch): void {
+    if (revision > this.#revision) this.#lastDeletions = []
     this.#revision = revision
+    this.#lastDeletions.push(...deletions)
     for (const kv of puts) this.#keys.set(keyText(kv.key), kv)
     for (const key of deletions) this.#keys.delete(keyText(key))
     for (const lease of granted) this.#leases.set(lease.id, lease)
@@ -21,14 +24,19 @@ export class Stored {
   }
 
   get contents(): Contents {
-    return {revision: this.#revision, keys: [...this.#keys.values()], leases: [...this.#leases.values()]}
+    return {
+      revision: this.#revision,
+      keys: [...this.#keys.values()],
+      leases: [...this.#leases.values()],
+      lastDeletions: [...this.#lastDeletions],
+    }
   }
 
   /** Batches that make the same of nothing. */
   *batches(): Generator<Batch> {
-    const {revision, keys, leases} = this.contents
+    const {revision, keys, leases, lastDeletions} = this.contents
     const none = {revision, puts: [], deletions: [], revoked: []}
-    yield {...none, granted: leases}
+    yield {...none, granted: leases, deletions: lastDeletions}
     for (let at = 0; at < keys.length; at += keysAtOnce)
       yield {...none, granted: [], puts: keys.slice(at, at + keysAtOnce)}
   }

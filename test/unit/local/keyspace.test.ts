@@ -3,7 +3,7 @@ import {Keyspace} from '../../../src/lib/local/keyspace.ts'
 import type {Operation, RangeAnswer, TxnRequest} from '../../../src/lib/local/values.ts'
 import {createdAt, deletionOf, putOf, rangeOf, toLast} from '../../support/localValues.ts'
 
-const newKeyspace = (): Keyspace => new Keyspace({revision: 1, keys: []})
+const newKeyspace = (): Keyspace => new Keyspace({revision: 1, keys: [], lastDeletions: []})
 const hasLease = (lease: bigint): boolean => lease === 7n
 
 /** Keys and values, as `key=value`. */

@@ -6,7 +6,7 @@ import {deletionOf, putOf, toLast, watchOf} from '../../support/localValues.ts'
 
 /** A hub, what changes its keyspace, and one stream with what it was told. */
 class Scene {
-  readonly keyspace = new Keyspace({revision: 1, keys: []})
+  readonly keyspace = new Keyspace({revision: 1, keys: [], lastDeletions: []})
   readonly hub = new WatchHub(this.keyspace)
   readonly answers: WatchAnswer[] = []
   readonly stream: WatchStream = this.hub.open((answer) => this.answers.push(answer))
