@@ -154,9 +154,15 @@ test('an engine that cannot tell whether it has its store has a fault, and does 
   })
 })
 
-test('a superseded engine neither shows a key nor keeps a lease alive, however soon it is asked', async () => {
+test('a superseded engine shows no key, keeps no lease alive and begins no watch, however soon it is asked', async () => {
   const clock = new Clock(new FakeClock())
-  for (const ask of [(member: Member) => read(member, 'a'), (member: Member) => keepAlive(member, '77')]) {
+  const watch = (member: Member): Promise<void> =>
+    member.stream('Watch', 'watch', {create_request: {key: Buffer.from('a')}}, () => true, signal)
+  for (const ask of [
+    (member: Member) => read(member, 'a'),
+    (member: Member) => keepAlive(member, '77'),
+    watch,
+  ]) {
     const disk = new MemoryDisk()
     const socketPath = path.join(newDirectory(), 'socket')
     const engine = stopping(await serveStorage(disk.open(), {socketPath, clock}))

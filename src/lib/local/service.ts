@@ -136,6 +136,8 @@ export function serveStore(server: Server, store: Store, calls: Calls): {endStre
       })
       stream.once('close', () => watches.close())
       return (request) => {
+        // What is told of the past, or of nothing, has no write before it, which looks.
+        store.check()
         const asked = request[request['request_union'] as string] as Wire
         if (request['request_union'] === 'create_request') watches.create(wire.watchCreateRequest(asked))
         else if (request['request_union'] === 'cancel_request') watches.cancel(Number(asked['watch_id']))

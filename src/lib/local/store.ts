@@ -130,7 +130,7 @@ export class Store {
     })
   }
 
-  /** Fails if another engine has the store: for a time in which nobody asks anything. */
+  /** Fails if another engine has the store: for a time in which nobody asks anything, and before a watch is told what was. */
   check(): void {
     try {
       if (!this.#storage.isCurrent()) this.#fail(new Superseded('another engine has the store'))
