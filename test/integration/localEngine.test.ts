@@ -15,10 +15,9 @@ import {LeashError} from '../../src/lib/core/errors.ts'
 import {Member} from '../../src/lib/etcd/member.ts'
 import {type Engine, type EngineInput, serveStorage, startEngine} from '../../src/lib/local/engine.ts'
 import {serviceDefinition} from '../../src/lib/local/protocol.ts'
-import type {Storage} from '../../src/lib/local/storage.ts'
 import {systemClock} from '../../src/lib/systemClock.ts'
 import {FakeClock} from '../support/fakeClock.ts'
-import {MemoryDisk} from '../support/memoryStorage.ts'
+import {HeldStorage, MemoryDisk} from '../support/memoryStorage.ts'
 import {scratchDirectory} from '../support/scratch.ts'
 import {until, within} from '../support/wait.ts'
 
@@ -276,36 +275,6 @@ test('a lease that expires takes its keys with it, and the watch on them says so
   expect((await read(member, 'a')).kvs).toEqual([])
   expect(await keepAlive(member, '77')).toBe(0)
 })
-
-/** A storage that takes everything, and has it on the disk, or not, when the test says so. */
-class HeldStorage implements Storage {
-  readonly epoch = 1
-  readonly contents = {revision: 1, keys: [], leases: [], lastDeletions: []}
-  taken = 0
-  isClosed = false
-  release: () => void = () => {}
-  fail: (error: Error) => void = () => {}
-  #settled: Promise<void> = Promise.resolve()
-
-  isCurrent(): boolean {
-    return true
-  }
-
-  append(): void {
-    this.taken++
-    this.#settled = new Promise((resolve, reject) => Object.assign(this, {release: resolve, fail: reject}))
-    this.#settled.catch(() => {})
-  }
-
-  settled(): Promise<void> {
-    return this.#settled
-  }
-
-  close(): Promise<void> {
-    this.isClosed = true
-    return Promise.resolve()
-  }
-}
 
 const serveHeld = async (): Promise<{engine: Engine; storage: HeldStorage; member: Member}> => {
   const storage = new HeldStorage()

@@ -13,10 +13,14 @@ export interface LocalEngine extends AsyncDisposable {
   readonly url: string
 }
 
-export const localEngine = async (storage: Storage, clock: Clock): Promise<LocalEngine> => {
+export const localEngine = async (
+  storage: Storage,
+  clock: Clock,
+  idleMs = Infinity,
+): Promise<LocalEngine> => {
   const directory = scratchDirectory('engine')
   const socketPath = path.join(directory, 'socket')
-  const engine = await serveStorage(storage, {socketPath, clock})
+  const engine = await serveStorage(storage, {socketPath, clock, idleMs})
   return {
     engine,
     socketPath,

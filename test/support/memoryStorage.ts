@@ -48,3 +48,33 @@ export class MemoryDisk {
     for (const id of revoked) this.#leases.delete(id)
   }
 }
+
+/** A storage that takes everything, and has it on the disk, or not, when the test says so. */
+export class HeldStorage implements Storage {
+  readonly epoch = 1
+  readonly contents = {revision: 1, keys: [], leases: [], lastDeletions: []}
+  taken = 0
+  isClosed = false
+  release: () => void = () => {}
+  fail: (error: Error) => void = () => {}
+  #settled: Promise<void> = Promise.resolve()
+
+  isCurrent(): boolean {
+    return true
+  }
+
+  append(): void {
+    this.taken++
+    this.#settled = new Promise((resolve, reject) => Object.assign(this, {release: resolve, fail: reject}))
+    this.#settled.catch(() => {})
+  }
+
+  settled(): Promise<void> {
+    return this.#settled
+  }
+
+  close(): Promise<void> {
+    this.isClosed = true
+    return Promise.resolve()
+  }
+}

@@ -27,6 +27,12 @@ const mostUnreadBytes = 2 * mostPastBytes
 type Method = (request: Wire) => Promise<Wire & {readonly revision: number}>
 type Stream = ServerDuplexStream<Wire, Wire>
 
+/** What becomes of a stream's requests, and of their end: their client may still wait for answers. */
+interface Requests {
+  readonly onRequest: (request: Wire) => void
+  readonly onEnd: () => void
+}
+
 /** How many calls are under way, and when the last one ended. */
 export interface Calls {
   began(): void
@@ -55,11 +61,11 @@ export function serveStore(server: Server, store: Store, calls: Calls): {endStre
       .finally(() => calls.ended())
   }
 
-  const duplex = (open: (stream: Stream) => (request: Wire) => void) => (stream: Stream) => {
+  const duplex = (open: (stream: Stream) => Requests) => (stream: Stream) => {
     calls.began()
-    const onRequest = open(stream)
+    const {onRequest, onEnd} = open(stream)
     stream.on('data', onRequest)
-    stream.on('end', () => stream.end())
+    stream.on('end', onEnd)
     // A client that goes away is no fault.
     stream.on('error', () => {})
     streams.add(stream)
@@ -110,7 +116,7 @@ export function serveStore(server: Server, store: Store, calls: Calls): {endStre
     LeaseKeepAlive: duplex((stream) => {
       // One after another: the answers are in the order of the requests.
       let answered: Promise<unknown> = Promise.resolve()
-      return (request) => {
+      const onRequest = (request: Wire): void => {
         const id = wire.leaseIdOf(request)
         answered = Promise.all([store.keepAlive(id), answered])
           .then(([{revision, ttlSeconds}]) => {
@@ -118,6 +124,7 @@ export function serveStore(server: Server, store: Store, calls: Calls): {endStre
           })
           .catch((error: unknown) => void stream.emit('error', asServiceError(error)))
       }
+      return {onRequest, onEnd: () => void answered.then(() => stream.end())}
     }),
   }
 
@@ -135,7 +142,7 @@ export function serveStore(server: Server, store: Store, calls: Calls): {endStre
         return stream.write(message, () => (unreadBytes -= bytes))
       })
       stream.once('close', () => watches.close())
-      return (request) => {
+      const onRequest = (request: Wire): void => {
         // What is told of the past, or of nothing, has no write before it, which looks.
         store.check()
         const asked = request[request['request_union'] as string] as Wire
@@ -143,6 +150,8 @@ export function serveStore(server: Server, store: Store, calls: Calls): {endStre
         else if (request['request_union'] === 'cancel_request') watches.cancel(Number(asked['watch_id']))
         else if (request['request_union'] === 'progress_request') watches.progress()
       }
+      // A watch goes on, as etcd's.
+      return {onRequest, onEnd: () => {}}
     }),
   }
 
