@@ -14,6 +14,7 @@ import {Clock} from '../../src/lib/core/clock.ts'
 import {LeashError} from '../../src/lib/core/errors.ts'
 import {Member} from '../../src/lib/etcd/member.ts'
 import {type Engine, type EngineInput, serveStorage, startEngine} from '../../src/lib/local/engine.ts'
+import {clockGrainMs} from '../../src/lib/local/lessor.ts'
 import {serviceDefinition} from '../../src/lib/local/protocol.ts'
 import {systemClock} from '../../src/lib/systemClock.ts'
 import {FakeClock} from '../support/fakeClock.ts'
@@ -266,7 +267,7 @@ test('a lease that expires takes its keys with it, and the watch on them says so
   const events: string[] = []
   const onAnswer = (answer: IWatchResponse): boolean => {
     events.push(...answer.events.map(({type}) => type))
-    if (answer.created) void time.advance(1)
+    if (answer.created) void time.advance(1 + clockGrainMs)
     return events.length > 0
   }
   const request = {create_request: {key: Buffer.from('a'), filters: []}}

@@ -7,8 +7,12 @@ const leastTtlSeconds = 2
 /** etcd's bound: 285 years. */
 const longestTtlSeconds = 9_000_000_000
 
+/** The clock may run ahead by so much: it takes part of boot time, which Linux counts in hundredths of a second. */
+export const clockGrainMs = 10
+
 /** A lease as the lessor keeps it. */
 interface Tenure extends Lease {
+  /** By which time it is over, and not before, however coarse the clock is. */
   expiresAtMs: number
   readonly keys: Set<KeyText>
 }
@@ -73,7 +77,7 @@ export class Lessor {
   keepAlive(id: bigint): number {
     const lease = this.#leases.get(id)
     if (lease === undefined) return 0
-    lease.expiresAtMs = this.#clock.elapsedMs() + lease.ttlSeconds * 1000
+    lease.expiresAtMs = this.#endOf(lease)
     return lease.ttlSeconds
   }
 
@@ -81,7 +85,7 @@ export class Lessor {
   remaining(id: bigint): Remaining | undefined {
     const lease = this.#leases.get(id)
     if (lease === undefined) return undefined
-    const leftMs = lease.expiresAtMs - this.#clock.elapsedMs()
+    const leftMs = lease.expiresAtMs - clockGrainMs - this.#clock.elapsedMs()
     return {
       ttlSeconds: lease.ttlSeconds,
       leftSeconds: Math.max(0, Math.floor(leftMs / 1000)),
@@ -120,10 +124,14 @@ export class Lessor {
     }
   }
 
-  #add({id, ttlSeconds}: Lease): void {
-    const expiresAtMs = this.#clock.elapsedMs() + ttlSeconds * 1000
-    this.#leases.set(id, {id, ttlSeconds, expiresAtMs, keys: new Set()})
+  #add(lease: Lease): void {
+    const expiresAtMs = this.#endOf(lease)
+    this.#leases.set(lease.id, {...lease, expiresAtMs, keys: new Set()})
     this.#nextExpiryAtMs = Math.min(this.#nextExpiryAtMs, expiresAtMs)
+  }
+
+  #endOf({ttlSeconds}: Lease): number {
+    return this.#clock.elapsedMs() + ttlSeconds * 1000 + clockGrainMs
   }
 
   #get(id: bigint): Tenure {

@@ -1,6 +1,6 @@
 import {expect, test} from 'vitest'
 import {Clock} from '../../../src/lib/core/clock.ts'
-import {Lessor} from '../../../src/lib/local/lessor.ts'
+import {Lessor, clockGrainMs} from '../../../src/lib/local/lessor.ts'
 import type {Event, KeyValue} from '../../../src/lib/local/values.ts'
 import {FakeClock} from '../../support/fakeClock.ts'
 
@@ -28,8 +28,25 @@ test('a lease is due when its time is over, and never before', async () => {
   lessor.grant(1n, 3)
   await time.advance(2999)
   expect(lessor.due()).toEqual([])
-  await time.advance(1)
+  await time.advance(1 + clockGrainMs)
   expect(lessor.due()).toEqual([1n])
+})
+
+test('a lease is not due before its time where boot time is counted in hundredths', async () => {
+  for (let startMs = 0; startMs < 10; startMs++) {
+    const time = new FakeClock()
+    await time.advance(startMs)
+    const coarse = {
+      monotonicMs: () => time.monotonicMs(),
+      bootMs: () => Math.floor(time.bootMs() / 10) * 10,
+      wallMs: () => time.wallMs(),
+      schedule: (delayMs: number, wake: () => void) => time.schedule(delayMs, wake),
+    }
+    const lessor = new Lessor(new Clock(coarse), {leases: [], keys: []})
+    lessor.grant(1n, 3)
+    await time.advance(2999)
+    expect(lessor.due()).toEqual([])
+  }
 })
 
 test('a lease that was kept alive has its full time again', async () => {
@@ -39,7 +56,7 @@ test('a lease that was kept alive has its full time again', async () => {
   expect(lessor.keepAlive(1n)).toBe(3)
   await time.advance(2999)
   expect(lessor.due()).toEqual([])
-  await time.advance(1)
+  await time.advance(1 + clockGrainMs)
   expect(lessor.due()).toEqual([1n])
   expect(lessor.keepAlive(2n)).toBe(0)
 })
@@ -47,7 +64,7 @@ test('a lease that was kept alive has its full time again', async () => {
 test('a suspend counts', () => {
   const {time, lessor} = newLessor()
   lessor.grant(1n, 3)
-  time.suspend(3000)
+  time.suspend(3000 + clockGrainMs)
   expect(lessor.due()).toEqual([1n])
 })
 
@@ -56,7 +73,7 @@ test('the leases that a lessor starts with have their full time', async () => {
   await time.advance(2999)
   expect(lessor.due()).toEqual([])
   expect(keysOf(lessor, 1n)).toEqual(['a'])
-  await time.advance(1)
+  await time.advance(1 + clockGrainMs)
   expect(lessor.due()).toEqual([1n])
 })
 
