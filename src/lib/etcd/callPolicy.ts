@@ -31,6 +31,8 @@ export class CallPolicy {
   readonly #revive: (() => Promise<void>) | undefined
   #preferred = 0
   #lastFailure: string | undefined
+  /** What the latest revival failed for: why nobody answers, which the connection does not know. */
+  #keptAwayBy: string | undefined
   #reviving: Promise<void> | undefined
 
   /** @param revive brings back a server that does not run; called once for all calls that miss it */
@@ -101,11 +103,12 @@ export class CallPolicy {
 
   /** Remembers a failure for messages, and asks another member next if this one was the preferred. */
   noteFailure(error: unknown, member: Member): Failure {
-    const failure: Failure =
+    let failure: Failure =
       error === attemptOver
         ? {is: 'transient', reason: `${member.endpoint}: no answer in time`}
         : classify(error, member.endpoint)
     if (failure.is === 'transient') {
+      failure = {is: 'transient', reason: this.#keptAwayBy ?? failure.reason}
       this.#lastFailure = failure.reason
       if (this.members[0] === member) this.#preferred = (this.#preferred + 1) % this.#members.length
       this.#startRevival()
@@ -117,10 +120,15 @@ export class CallPolicy {
   #startRevival(): void {
     if (this.#revive === undefined || this.#reviving !== undefined) return
     this.#reviving = this.#revive()
-      .then(() => this.#members.forEach((member) => member.reset()))
+      .then(() => {
+        this.#keptAwayBy = undefined
+        this.#members.forEach((member) => member.reset())
+      })
       .finally(() => (this.#reviving = undefined))
     // Who renews a lease does not wait for it, and goes by its time.
-    this.#reviving.catch((error: unknown) => (this.#lastFailure = String((error as Error).message)))
+    this.#reviving.catch((error: unknown) => {
+      this.#lastFailure = this.#keptAwayBy = String((error as Error).message)
+    })
   }
 
   /** Resolves when the revival that is under way has ended. */

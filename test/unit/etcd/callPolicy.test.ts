@@ -219,6 +219,27 @@ describe('a server that can be brought back', () => {
     expect({revivals, resets: a.resets}).toEqual({revivals: 1, resets: 1})
   })
 
+  test('is said to be away for what keeps it away, until it is back', async () => {
+    let fault: Error | undefined = new Error('the disk is full')
+    const {policy, a, time} = withRevival(() =>
+      fault === undefined ? Promise.resolve() : Promise.reject(fault),
+    )
+    const reasonOf = async (): Promise<unknown> => {
+      const failure = policy.noteFailure(refused(), a.asMember)
+      await time.advance(0)
+      return failure
+    }
+    expect(await reasonOf()).toMatchObject({
+      is: 'transient',
+      reason: expect.stringMatching('ECONNREFUSED') as string,
+    })
+    expect(await reasonOf()).toEqual({is: 'transient', reason: 'the disk is full'})
+    expect(policy.lastFailure).toBe('the disk is full')
+    fault = undefined
+    await reasonOf()
+    expect(await reasonOf()).toMatchObject({reason: expect.stringMatching('ECONNREFUSED') as string})
+  })
+
   test('ends the call with what keeps it away', async () => {
     const fault = new Error('the disk is full')
     const {policy, time} = withRevival(() => Promise.reject(fault))
