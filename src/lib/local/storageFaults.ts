@@ -28,7 +28,7 @@ export function damaged(file: string, at: number): LeashError {
   return new LeashError(
     'config',
     `the store of the local engine is damaged: ${file} at byte ${at}`,
-    `when no job of yours runs under a lock, move it away (mv ${shellWord(file)} ${shellWord(`${file}.damaged`)}), and all locks are free`,
+    `when no job of yours runs under a lock, move it away (mv ${shellWord(file)} ${shellWord(`${file}.damaged`)}), and all locks are free, and fencing tokens begin anew`,
   )
 }
 

@@ -106,6 +106,7 @@ test('a damaged file is named, with what to do, and left as it is', async () => 
   const {message, wayOut} = await refusal(directory)
   expect(message).toMatch(`damaged: ${file} at byte `)
   expect(wayOut).toContain(`mv ${file} ${file}.damaged`)
+  expect(wayOut).toContain('fencing tokens begin anew')
 })
 
 test('a file that was cut is damaged', async () => {
