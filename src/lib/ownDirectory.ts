@@ -1,4 +1,4 @@
-import {accessSync, constants, lstatSync, mkdirSync, realpathSync, type Stats, statSync} from 'node:fs'
+import {accessSync, chmodSync, constants, lstatSync, mkdirSync, realpathSync, type Stats, statSync} from 'node:fs'
 import {join} from 'node:path'
 import {LeashError} from './core/errors.ts'
 import {shellWord} from './shellWord.ts'
@@ -69,6 +69,8 @@ export function ownDirectory(
   const path = join(parent, name)
   try {
     mkdirSync(path, {mode: privateMode})
+    // With a umask such as 177 nobody could enter it, and whoever comes later would find it like that.
+    chmodSync(path, privateMode)
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error)
     if (code !== 'EEXIST')

@@ -87,6 +87,17 @@ describe('the place of an engine', () => {
     expect(message).toMatch(/^local locks /)
   })
 
+  test('can be entered by its user, whatever the umask of who comes first', () => {
+    const before = process.umask(0o177)
+    try {
+      const {directory} = place()
+      for (const path of [join(home, '.local'), join(home, '.local/state'), state(), directory])
+        expect((statSync(path).mode & 0o7777).toString(8)).toBe('700')
+    } finally {
+      process.umask(before)
+    }
+  })
+
   test('is refused when others can look into it', () => {
     const {directory} = place()
     chmodSync(directory, 0o750)
