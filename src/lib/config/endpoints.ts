@@ -27,15 +27,16 @@ const numeric = /^[\d.]+$/
 const ipv4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/
 
 /**
- * Reads a comma-separated list of endpoints: `https://host:port`, or `host:port`; or `local`, alone. The result has at least
- * one, all of one scheme and no two the same, so that a second member that is asked is another one.
+ * Reads a comma-separated list of endpoints: `https://host:port`, or `host:port`; or `local`, alone, but not in
+ * etcdctl's variable. The result has at least one, all of one scheme and no two the same, so that a second member that is
+ * asked is another one.
  *
  * @param usualScheme what `host:port` means
  * @throws LeashError `usage` (from a flag) or `config`, naming the entry that is wrong, or without any value if one carries
  *   credentials; always `config` for what other versions may know and this one does not: `unix:`
  */
 export function parseEndpoints(given: Given, usualScheme: Member['scheme'] = 'http'): readonly Endpoint[] {
-  if (given.text.trim() === localEngine.url) return [localEngine]
+  if (namesEngine(given)) return [localEngine]
   // First, because commas in a password would split it over several entries, and a message shows an entry.
   if (given.text.includes('@')) throw mayCarryCredentials(given)
   if (given.text.trim() === '') throw refused(given, 'names no endpoint', `write for example ${example}`)
@@ -55,10 +56,16 @@ export function parseEndpoints(given: Given, usualScheme: Member['scheme'] = 'ht
   return endpoints
 }
 
+/** etcdctl knows of no such engine: there it is a host. */
+function namesEngine({text, origin}: Given): boolean {
+  if (origin.kind === 'environment' && origin.variable === 'ETCDCTL_ENDPOINTS') return false
+  return text.trim() === localEngine.url
+}
+
 function parseEndpoint(entry: Given, usualScheme: Member['scheme']): Member {
   const {text} = entry
   if (text === '') throw refused(entry, 'is an empty entry in the list', 'remove the comma that is too many')
-  if (text === localEngine.url)
+  if (namesEngine(entry))
     throw refused(
       entry,
       'stands beside other endpoints: it is the engine of this machine, and no member of a cluster',
@@ -68,7 +75,7 @@ function parseEndpoint(entry: Given, usualScheme: Member['scheme']): Member {
     throw refused(
       entry,
       'asks for a Unix socket: this version of leash reaches etcd over TCP only',
-      `write for example ${example}`,
+      `write for example ${example}, or local for the engine of this user on this machine`,
       'config',
     )
   if (otherScheme.test(text))

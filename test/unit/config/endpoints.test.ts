@@ -38,6 +38,15 @@ describe('reads', () => {
   })
 })
 
+test('etcdctl knows of no engine of this machine, so its variable names a host', () => {
+  const etcdctls: Origin = {kind: 'environment', variable: 'ETCDCTL_ENDPOINTS'}
+  for (const text of ['local', ' local ', 'a:1,local'])
+    expect(refusal(() => parse(text, etcdctls))).toMatchObject({
+      code: 'config',
+      message: 'ETCDCTL_ENDPOINTS "local" has no port',
+    })
+})
+
 describe('refuses', () => {
   test.each([
     ['', 'names no endpoint'],
