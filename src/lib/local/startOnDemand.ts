@@ -114,19 +114,20 @@ async function launch({argv, env}: EngineProgram, clock: Clock): Promise<void> {
   const failed = new Promise<never>((_, reject) =>
     child.once('error', ({message}) => reject(notStarted(message))),
   )
-  const socket = child.stdio[3] as Socket
+  // Node makes no streams for a child that failed for want of descriptors.
+  const socket = (child.stdio as typeof child.stdio | undefined)?.[3] as Socket | undefined
   const over = new AbortController()
   try {
     await Promise.race([
       failed,
-      told(socket),
+      ...(socket === undefined ? [] : [told(socket)]),
       clock.sleepUntil(clock.elapsedMs() + startLimitMs, over.signal).then(() => {
         throw notStarted(waitingAtStart.late)
       }),
     ])
   } finally {
     over.abort()
-    socket.destroy()
+    socket?.destroy()
   }
 }
 

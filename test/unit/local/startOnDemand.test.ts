@@ -1,5 +1,5 @@
 import {spawnSync} from 'node:child_process'
-import {chownSync, readFileSync, readdirSync, rmSync, utimesSync, writeFileSync} from 'node:fs'
+import {chownSync, closeSync, openSync, readFileSync, readdirSync, rmSync, utimesSync, writeFileSync} from 'node:fs'
 import {createServer} from 'node:net'
 import path from 'node:path'
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
@@ -118,6 +118,33 @@ describe('a client that finds no engine', () => {
       message: 'the disk is full',
       wayOut: 'make room',
     })
+    expect(await start()).toBe(true)
+  })
+
+  test('says so when it may open no more files', async () => {
+    const limitFiles = (soft: string): void => {
+      spawnSync('prlimit', ['--pid', String(process.pid), `--nofile=${soft}:`])
+    }
+    const before = spawnSync('sh', ['-c', 'ulimit -Sn'], {encoding: 'utf8'}).stdout.trim()
+    const files: number[] = []
+    // Loads what it needs of Node.
+    await start()
+    await killAll()
+    limitFiles('256')
+    try {
+      expect(() => {
+        for (;;) files.push(openSync('/dev/null', 'r'))
+      }).toThrow('EMFILE')
+      // Enough to ask whether somebody answers, and to take its turn.
+      for (const file of files.splice(-2)) closeSync(file)
+      await expect(start()).rejects.toMatchObject({
+        code: 'unavailable',
+        message: expect.stringContaining('could be started: spawn /bin/sh EMFILE') as string,
+      })
+    } finally {
+      for (const file of files) closeSync(file)
+      limitFiles(before)
+    }
     expect(await start()).toBe(true)
   })
 
