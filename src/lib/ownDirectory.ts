@@ -1,4 +1,13 @@
-import {accessSync, chmodSync, constants, lstatSync, mkdirSync, realpathSync, type Stats, statSync} from 'node:fs'
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  realpathSync,
+  type Stats,
+  statSync,
+} from 'node:fs'
 import {join} from 'node:path'
 import {LeashError} from './core/errors.ts'
 import {shellWord} from './shellWord.ts'

@@ -1,5 +1,13 @@
 import {spawnSync} from 'node:child_process'
-import {existsSync, lstatSync, readFileSync, readdirSync, readlinkSync, writeFileSync} from 'node:fs'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import path from 'node:path'
 import {describe, expect, test} from 'vitest'
 import {EtcdServer} from '../support/EtcdServer.ts'
@@ -191,6 +199,19 @@ describe.skipIf(!LocalMachine.isPossible).concurrent('the engine of this machine
         'set LEASH_ENDPOINTS for more machines, or LEASH_ENDPOINTS=local if this is meant\n',
     )
     expect(stdout).toContain('mine')
+  })
+
+  test('is not looked for in another place by who may not read which machine this is', async () => {
+    await using machine = new LocalMachine()
+    mkdirSync(path.join(machine.machine.root, 'etc/machine-id'))
+    expect(await machine.run(['run', '--local', '-l', 'x', 'echo', 'never'])).toEqual({
+      status: 78,
+      stdout: '',
+      stderr:
+        'leash: x: /etc/machine-id cannot be read (EISDIR), and local locks are found by it; ' +
+        'let this user read it, or name the members of an etcd in LEASH_ENDPOINTS\n',
+    })
+    expect(existsSync(machine.state)).toBe(false)
   })
 
   test('is nobody’s who is configured for an etcd that is away', async () => {

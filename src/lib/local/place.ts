@@ -63,14 +63,15 @@ const sharedFileSystems = new Map([
  * home down is this user's and writable by nobody else. There is no other place for who has no such home: a service that may
  * not see its home, and a login shell, would find two.
  *
- * @throws LeashError `config` for a user without a home of its own; for a directory that others could have put there, or that
- *   another machine may see; for a home so deep that a socket cannot have its path
+ * @throws LeashError `config` for a user without a home of its own; for a machine's id that this user may not read; for a
+ *   directory that others could have put there, or that another machine may see; for a home so deep that a socket cannot have its path
  */
 export function localPlace({uid, home}: Owner, machine: Machine = thisMachine): Place {
   const usable = home === undefined ? undefined : usableHome(home, uid)
   if (usable === undefined) throw homeless(home)
   refuseShared(usable, machine)
-  const name = machine.id === undefined ? 'local' : `local-${digest(machine.id)}`
+  const {id} = machine
+  const name = id === undefined ? 'local' : `local-${digest(id)}`
   const directory = ownDirectory(stateDirectory(usable, uid, purpose), name, uid, openToOthers, purpose)
   refuseShared(directory, machine)
   const socketPath = join(directory, 'socket')
@@ -111,12 +112,21 @@ function digest(machineId: string): string {
 
 const thisMachine: Machine = {
   get id() {
+    const file = '/etc/machine-id'
     try {
-      const id = readFileSync('/etc/machine-id', 'utf8').trim()
+      const id = readFileSync(file, 'utf8').trim()
       // As systemd leaves it in an image that has not been booted yet.
       return id === '' || id === 'uninitialized' ? undefined : id
-    } catch {
-      return undefined
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? String(error)
+      if (code === 'ENOENT') return undefined
+      // A service that may not read it would find another place than a login shell.
+      throw new LeashError(
+        'config',
+        `${file} cannot be read (${code}), and local locks are found by it`,
+        `let this user read it, ${anotherEngine}`,
+        {cause: error},
+      )
     }
   },
   fileSystemOf: (directory) => statfsSync(directory).type,

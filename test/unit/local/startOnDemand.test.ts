@@ -1,5 +1,14 @@
 import {spawnSync} from 'node:child_process'
-import {chownSync, closeSync, openSync, readFileSync, readdirSync, rmSync, utimesSync, writeFileSync} from 'node:fs'
+import {
+  chownSync,
+  closeSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import {createServer} from 'node:net'
 import path from 'node:path'
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
