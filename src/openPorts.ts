@@ -79,7 +79,11 @@ function openLocal(clock: Clock): EtcdStore {
     const {startOnDemand} = await import('./lib/local/startOnDemand.ts')
     await startOnDemand(place, engineProgram, clock)
   }
-  return new EtcdStore([`unix:${place.socketPath}`], clock, {revive})
+  const server = {
+    name: `the engine of user ${userName()} on this machine`,
+    wayOut: 'run leash serve: it takes the place of one that does not answer, or says why it cannot',
+  }
+  return new EtcdStore([`unix:${place.socketPath}`], clock, {revive, server})
 }
 
 function access({tls, credentials}: Settings['connection']): Access {

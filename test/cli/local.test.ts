@@ -201,6 +201,26 @@ describe.skipIf(!LocalMachine.isPossible).concurrent('the engine of this machine
     expect(stdout).toContain('mine')
   })
 
+  test('is named by a command that it does not answer, which says how to replace it', async () => {
+    await using machine = new LocalMachine()
+    await machine.run(['run', '--local', '-l', 'x', 'true'])
+    const engine = await machine.engine()
+    process.kill(engine, 'SIGSTOP')
+    const env = {LEASH_CONNECT_TIMEOUT: '2s'}
+    expect(await machine.run(['run', '--local', '-l', 'x', 'echo', 'never'], {env})).toEqual({
+      status: 69,
+      stdout: '',
+      stderr: `leash: x: the engine of user root on this machine cannot be reached: unix:${await machine.socket()}: no answer in time; run leash serve: it takes the place of one that does not answer, or says why it cannot\n`,
+    })
+    await using serving = machine.start(['serve'])
+    await serving.says(/^serves/m)
+    expect(await machine.run(['run', '--local', '-l', 'x', 'true'])).toEqual({status: 0, ...nothingSaid})
+    process.kill(engine, 'SIGCONT')
+    await until('the one that it has replaced to end', () => !isAlive(engine), {withinMs: 10_000})
+    expect(await machine.run(['run', '--local', '-l', 'x', 'true'])).toEqual({status: 0, ...nothingSaid})
+    expect(machine.engines()).toEqual([serving.pid])
+  })
+
   test('is not looked for in another place by who may not read which machine this is', async () => {
     await using machine = new LocalMachine()
     mkdirSync(path.join(machine.machine.root, 'etc/machine-id'))

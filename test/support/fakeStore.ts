@@ -42,6 +42,7 @@ export class FakeStore implements LeaseStore {
   latency = {thereMs: 0, backMs: 0}
   /** Every request that arrived, repeated ones too. */
   readonly arrived: FakeMethod[] = []
+  readonly server = {name: 'etcd', wayOut: 'check the endpoints and the network'}
   lastFailure = 'fake: no answer'
   readonly etcd: FakeEtcd
   readonly #clock: Clock

@@ -57,7 +57,7 @@ export function treeMessage(news: TreeNews): string {
   const pids = news.pids.length === 0 ? 'which may not be looked at' : `pid ${news.pids.join(', ')}`
   return (
     `processes of the job (${pids}) cannot be killed: they sleep uninterruptibly, or belong to another user; ` +
-    'the lock is kept for as long as etcd confirms it; end them'
+    'the lock is kept for as long as its lease is confirmed; end them'
   )
 }
 
@@ -91,7 +91,7 @@ function howEnded({kind}: EndCause, possibleOverlap: boolean): string {
 }
 
 function wayOut({kind}: EndCause): string {
-  return kind === 'unconfirmed' ? 'check etcd and the network' : 'find out who did it'
+  return kind === 'unconfirmed' ? 'find out why it was not confirmed' : 'find out who did it'
 }
 
 const leftoverMessages: Readonly<Record<LeftoverPolicy, string | undefined>> = {

@@ -54,8 +54,8 @@ export async function confirm(
     if (error !== outOfTime) throw error
     throw new LeashError(
       'unavailable',
-      `etcd has not confirmed the lease: ${reason ?? store.lastFailure}`,
-      'check the endpoints and the network',
+      `the lease has not been confirmed: ${reason ?? store.lastFailure}`,
+      store.server.wayOut,
     )
   }
 }

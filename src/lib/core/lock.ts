@@ -1,10 +1,10 @@
 import type {Clock} from './clock.ts'
-import {LeashError} from './errors.ts'
 import {HeldLock, type HoldNews} from './heldLock.ts'
 import {type FencingToken, type LeaseId, leaseHex} from './identifiers.ts'
 import {type Limit, withLimit} from './limit.ts'
 import {LiveSession, type SessionNews} from './liveSession.ts'
 import type {LockKeys} from './lockName.ts'
+import {outOfReach} from './outOfReach.ts'
 import {type Enqueue, LeaseGone, type LeaseStore, markKeyOf} from './ports.ts'
 import type {QueueView} from './queue.ts'
 import {exclusive, settlingMs} from './mode.ts'
@@ -106,11 +106,7 @@ export async function acquire(
   } catch (error) {
     if (error === waitedOut) return {is: 'waitedOut'}
     if (error !== etcdUnreachable) throw error
-    throw new LeashError(
-      'unavailable',
-      `etcd cannot be reached: ${ports.store.lastFailure}`,
-      'check the endpoints and the network',
-    )
+    throw outOfReach(ports.store)
   }
 }
 

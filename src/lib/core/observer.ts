@@ -12,10 +12,14 @@ import {
   beginObservation,
   isUpToDate,
 } from './observation.ts'
+import {outOfReach} from './outOfReach.ts'
+import type {Server} from './ports.ts'
 import {underSignals} from './signals.ts'
 
 /** What observing needs of etcd. Retries and rejects as `LeaseStore`. */
 export interface QueueReader {
+  readonly server: Server
+
   /** Why the latest attempt that failed did so, for messages. */
   readonly lastFailure: string
 
@@ -111,8 +115,7 @@ export async function readPresent(
     return await withLimit(clock, limit, signal, (limited) => reader.readQueue(queuePrefix, part, limited))
   } catch (error) {
     if (error !== etcdUnreachable) throw error
-    const message = `etcd cannot be reached: ${reader.lastFailure}`
-    throw new LeashError('unavailable', message, 'check the endpoints and the network')
+    throw outOfReach(reader)
   }
 }
 
@@ -170,7 +173,7 @@ class Observer {
       if (isBehind) this.#mendWatch()
       const {revision} = this.#queue
       const reading = await reader.readQueue(queuePrefix, 'first', signal)
-      refuseSetBack(revision, reading.revision)
+      refuseSetBack(revision, reading.revision, reader.server)
       this.prove(reading)
     }
   }
@@ -203,7 +206,7 @@ class Observer {
 
   #onReading(reading: QueueReading): void {
     const {revision: afterRevision} = this.#queue
-    refuseSetBack(afterRevision, reading.revision)
+    refuseSetBack(afterRevision, reading.revision, this.#ports.reader.server)
     const {queue, change, isGap} = applyReading(this.#queue, reading)
     this.#queue = queue
     if (isGap) this.#ports.tell({kind: 'gap', afterRevision})
@@ -237,8 +240,8 @@ class Observer {
 }
 
 /** A linearizable read shows at least what was known when it was sent; one that does not comes from another past. */
-function refuseSetBack(known: Revision, shown: Revision): void {
+function refuseSetBack(known: Revision, shown: Revision, {name}: Server): void {
   if (shown >= known) return
-  const message = `etcd is at revision ${shown} after it was at ${known}: it was set back, as by restoring a backup`
+  const message = `${name} is at revision ${shown} after it was at ${known}: it was set back, as by restoring a backup`
   throw new LeashError('unavailable', message, 'begin anew')
 }

@@ -67,6 +67,14 @@ export interface Dequeue {
   settled?: readonly string[]
 }
 
+/** Who keeps the leases, for messages. */
+export interface Server {
+  /** The subject of a sentence: `etcd`. */
+  readonly name: string
+  /** What may help when it does not answer, as `LeashError.wayOut`. */
+  readonly wayOut: string
+}
+
 /**
  * The lease service that core needs: etcd's v3 API, a dozen requests of it. An implementation
  *
@@ -78,6 +86,8 @@ export interface Dequeue {
  * - stamps `sentAtMs` with the clock that core uses.
  */
 export interface LeaseStore {
+  readonly server: Server
+
   /** Why the latest attempt that failed did so, for messages; before one has, that there is no answer yet. */
   readonly lastFailure: string
 

@@ -3,7 +3,15 @@ import type {Clock} from '../core/clock.ts'
 import type {LeaseId, Revision} from '../core/identifiers.ts'
 import type {QueueReading, Step} from '../core/observation.ts'
 import type {QueueReader} from '../core/observer.ts'
-import type {Dequeue, Enqueue, Granted, LeaseStore, QueueKeys, RenewalEvidence} from '../core/ports.ts'
+import type {
+  Dequeue,
+  Enqueue,
+  Granted,
+  LeaseStore,
+  QueueKeys,
+  RenewalEvidence,
+  Server,
+} from '../core/ports.ts'
 import type {QueueView} from '../core/queue.ts'
 import type {Ticket, TicketAhead} from '../core/ticket.ts'
 import {Authentication, type Credentials} from './authentication.ts'
@@ -23,13 +31,18 @@ export interface Access {
   credentials?: Credentials | undefined
   /** Brings back a server that does not run; see CallPolicy. Without: it is waited for. */
   revive?: (() => Promise<void>) | undefined
+  /** What messages call it. Without: etcd. */
+  server?: Server | undefined
 }
+
+const etcd: Server = {name: 'etcd', wayOut: 'check the endpoints and the network'}
 
 /** A connection that takes longer is not worth waiting for: the first request makes another attempt. */
 const connectMs = 2000
 
 /** The lease store on a real etcd. `close` it at the end, or its connections keep the process alive. */
 export class EtcdStore implements LeaseStore, QueueReader {
+  readonly server: Server
   readonly #members: readonly [Member, ...Member[]]
   readonly #policy: CallPolicy
   readonly #clock: Clock
@@ -43,8 +56,9 @@ export class EtcdStore implements LeaseStore, QueueReader {
   constructor(
     endpoints: readonly [string, ...string[]],
     clock: Clock,
-    {tls, credentials, revive}: Access = {},
+    {tls, credentials, revive, server = etcd}: Access = {},
   ) {
+    this.server = server
     this.#authentication = credentials && new Authentication(credentials, clock)
     const access = {tls, authentication: this.#authentication}
     const [first, ...rest] = endpoints

@@ -79,9 +79,9 @@ export function describeFailure(failure: Failure): string {
     case 'final':
       return failure.error.message
     case 'leaseGone':
-      return 'etcd does not know the lease'
+      return 'the lease does not exist'
     case 'leaseExists':
-      return 'etcd knows the lease already'
+      return 'the lease exists already'
   }
 }
 

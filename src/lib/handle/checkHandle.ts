@@ -1,5 +1,6 @@
 import {withLimit} from '../core/limit.ts'
 import {LeashError} from '../core/errors.ts'
+import {outOfReach} from '../core/outOfReach.ts'
 import type {Handle} from './handle.ts'
 import {readHandle} from './handleFile.ts'
 import {goodForMs, holdOf, longestGoodForMs} from './holdOfHandle.ts'
@@ -61,8 +62,7 @@ async function areTicketsThere(
     return views.every(({own}) => own !== undefined)
   } catch (error) {
     if (error !== outOfTime) throw error
-    const message = `etcd cannot be reached: ${store.lastFailure}`
-    throw new LeashError('unavailable', message, 'check the endpoints and the network')
+    throw outOfReach(store)
   }
 }
 

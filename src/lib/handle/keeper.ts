@@ -8,6 +8,7 @@ import type {Clock} from '../core/clock.ts'
 import {LeashError} from '../core/errors.ts'
 import type {HeldLock, Release} from '../core/heldLock.ts'
 import {withLimit} from '../core/limit.ts'
+import {outOfReach} from '../core/outOfReach.ts'
 import type {LeaseStore} from '../core/ports.ts'
 import type {LossCause} from '../core/session.ts'
 import {takeOver} from '../core/takeOver.ts'
@@ -223,14 +224,9 @@ function endedMeanwhile({pid}: ProcessIdentity): LeashError {
   return new LeashError('usage', message, 'keep one that lives as long as its work')
 }
 
-function asLeashError(error: unknown, {lastFailure}: LeaseStore): LeashError {
+function asLeashError(error: unknown, store: LeaseStore): LeashError {
   if (error instanceof LeashError) return error
-  if (error === outOfTime)
-    return new LeashError(
-      'unavailable',
-      `etcd cannot be reached: ${lastFailure}`,
-      'check the endpoints and the network',
-    )
+  if (error === outOfTime) return outOfReach(store)
   const message = error instanceof Error ? error.message : describeCause(error as LossCause)
   return new LeashError('unavailable', `the keeper cannot take over: ${message}`, 'try again')
 }

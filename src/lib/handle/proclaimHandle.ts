@@ -38,7 +38,7 @@ export async function proclaimHandle(
     if (isThere) return {is: 'sound'}
   } catch (error) {
     if (error !== outOfTime) throw error
-    const message = `etcd does not answer: ${store.lastFailure}`
+    const message = `${store.server.name} does not answer: ${store.lastFailure}`
     throw new LeashError('unavailable', message, 'try again: to repeat it is harmless')
   }
   const reason = 'the ticket is gone (it was deleted, or its lease revoked or expired)'

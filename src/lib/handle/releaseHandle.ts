@@ -44,7 +44,8 @@ export async function releaseHandle(handle: Handle, path: string, ports: HandleP
       ? 'leftToRun'
       : await endHold(ports.store, ports.clock, endingOf(holdOf(handle, ports.clock), ports.clock)))
   if (release === 'failed') {
-    const message = `etcd does not answer: ${ports.store.lastFailure}`
+    const {server, lastFailure} = ports.store
+    const message = `${server.name} does not answer: ${lastFailure}`
     throw new LeashError('unavailable', message, 'try again, or leave the lock to the end of its lease')
   }
   // Who gives the locks back says that the work is done: nothing is ended any more.

@@ -23,7 +23,8 @@ export async function renewHandle(handle: Handle, path: string, ports: HandlePor
   if (asked?.startsWith('lost')) return {is: 'over', reason: asked.slice('lost '.length)}
   if (asked !== undefined) {
     const reason = asked.slice('unconfirmed '.length)
-    throw new LeashError('unavailable', `etcd has not confirmed the lease: ${reason}`, 'check the network')
+    const message = `the lease has not been confirmed: ${reason}`
+    throw new LeashError('unavailable', message, ports.store.server.wayOut)
   }
   if (handle.keeper !== undefined)
     return {is: 'over', reason: 'its keeper has died, and what it kept is being ended'}

@@ -19,14 +19,14 @@ export function speakNews(speaker: Speaker, news: LockNews): void {
       return speaker.detail(`acquired, fencing token ${news.fences.join(', ')}`)
     case 'jeopardy':
       return speaker.warn(
-        `renewals fail (${news.reason}); the job is told to end in ${seconds(news.termInMs)} unless etcd answers`,
+        `renewals fail (${news.reason}); the job is told to end in ${seconds(news.termInMs)} unless one is confirmed`,
       )
     case 'unwatched':
       return speaker.warn(
         `an own ticket cannot be watched (${news.reason}); check the role that etcd gives us`,
       )
     case 'recovered':
-      return speaker.warn('etcd confirmed the lease again; the job goes on')
+      return speaker.warn('the lease is confirmed again; the job goes on')
     default:
       return unreachable(news)
   }

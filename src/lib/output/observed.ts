@@ -80,7 +80,7 @@ export function ticketFields(kind: QueueKind, ticket: SeenTicket): Readonly<Reco
 export function observerMessage(news: Observed): string | undefined {
   switch (news.kind) {
     case 'gap':
-      return `changes after revision ${news.afterRevision} may be missing here: etcd could not tell them any more`
+      return `changes after revision ${news.afterRevision} may be missing here: the history of so long ago is gone`
     case 'stale':
       return `what was shown may be stale: not confirmed for ${(news.afterMs / 1000).toFixed(1)} s (${news.reason})`
     case 'fresh':

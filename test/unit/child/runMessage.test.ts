@@ -76,7 +76,7 @@ describe('a line is said, with a way out', () => {
     [
       'of a lease that could not be renewed, with the reason',
       {outcome: 'lost', cause: unconfirmed, ...started},
-      /^the lease was lost \(http:\/\/db1:2379: no answer in time\) and the job was ended before .*; check etcd and the network$/,
+      /^the lease was lost \(http:\/\/db1:2379: no answer in time\) and the job was ended before .*; find out why it was not confirmed$/,
     ],
     [
       'of a tree that was seen empty only when somebody else may have started',

@@ -69,7 +69,7 @@ describe('a renewal by hand', () => {
     const result = confirmed()
     const refusal = expect(result).rejects.toMatchObject({
       code: 'unavailable',
-      message: `etcd has not confirmed the lease: ${reason}`,
+      message: `the lease has not been confirmed: ${reason}`,
     })
     await time.advance(limitMs)
     await refusal

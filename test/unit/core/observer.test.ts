@@ -15,6 +15,7 @@ const ticket = (value: number, createRevision: number): SeenTicket => ({
 
 /** A queue at etcd, and what stands between it and an observer. */
 class FakeQueue implements QueueReader {
+  readonly server = {name: 'etcd', wayOut: 'look after it'}
   readonly lastFailure = 'nobody answers'
   readonly time = new FakeClock()
   readonly clock = new Clock(this.time)
@@ -121,6 +122,7 @@ test('gives up when etcd cannot be reached at the start', async () => {
   expect(observer.error).toMatchObject({
     code: 'unavailable',
     message: 'etcd cannot be reached: nobody answers',
+    wayOut: 'look after it',
   })
 })
 

@@ -34,10 +34,10 @@ test.each<[how: string, text: string, news: LockNews]>([
   ],
   [
     'warn',
-    'renewals fail (http://db1:2379: no answer in time); the job is told to end in 7.3 s unless etcd answers',
+    'renewals fail (http://db1:2379: no answer in time); the job is told to end in 7.3 s unless one is confirmed',
     {kind: 'jeopardy', reason: 'http://db1:2379: no answer in time', termInMs: 7349.6},
   ],
-  ['warn', 'etcd confirmed the lease again; the job goes on', {kind: 'recovered'}],
+  ['warn', 'the lease is confirmed again; the job goes on', {kind: 'recovered'}],
 ])('as a %s: %s', (how, text, news) => {
   const recorder = new Recorder('verbose')
   speakNews(recorder, news)

@@ -109,7 +109,7 @@ test.each<[Observed, string | undefined]>([
   [{kind: 'fresh'}, 'what was shown is confirmed again'],
   [
     {kind: 'gap', afterRevision: 9n},
-    'changes after revision 9 may be missing here: etcd could not tell them any more',
+    'changes after revision 9 may be missing here: the history of so long ago is gone',
   ],
   [{kind: 'vacant', revision: 10n}, undefined],
 ])('news %# on stderr', (news, message) => {
