@@ -1,4 +1,5 @@
 import type {Clock} from '../core/clock.ts'
+import {LeashError} from '../core/errors.ts'
 import {withLimit} from '../core/limit.ts'
 import {type Failure, classify, toError} from './failure.ts'
 import type {Member} from './member.ts'
@@ -30,6 +31,7 @@ export class CallPolicy {
   readonly #clock: Clock
   readonly #revive: (() => Promise<void>) | undefined
   #preferred = 0
+  #hasAnswered = false
   #lastFailure: string | undefined
   /** What the latest revival failed for: why nobody answers, which the connection does not know. */
   #keptAwayBy: string | undefined
@@ -58,7 +60,8 @@ export class CallPolicy {
 
   /**
    * @param recover turns a failure into an answer, or leaves it (undefined)
-   * @throws what `signal` was aborted with; `LeaseGone`; `LeashError` for what a retry cannot mend, nor a revival
+   * @throws what `signal` was aborted with; `LeaseGone`; `LeashError` for what a retry cannot mend, nor a revival;
+   *   and, as long as nobody has answered, for a server that cannot be brought back now
    */
   async call<Answer>(
     signal: AbortSignal,
@@ -94,6 +97,7 @@ export class CallPolicy {
     try {
       const answer = await withLimit(this.#clock, {atMs, reason: attemptOver}, signal, work)
       this.#preferred = this.#members.indexOf(member)
+      this.#hasAnswered = true
       return answer
     } catch (error) {
       if (error === attemptOver) member.reset()
@@ -131,7 +135,10 @@ export class CallPolicy {
     })
   }
 
-  /** Resolves when the revival that is under way has ended. */
+  /**
+   * Resolves when the revival that is under way has ended. A server that cannot be brought back just now is told of at once to
+   * a command that begins; for who was answered before, it is an outage like any other.
+   */
   async #revived(signal: AbortSignal): Promise<void> {
     const reviving = this.#reviving
     if (reviving === undefined) return
@@ -139,7 +146,12 @@ export class CallPolicy {
       const onAbort = (): void => reject(signal.reason as Error)
       if (signal.aborted) return onAbort()
       signal.addEventListener('abort', onAbort, {once: true})
-      reviving.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+      const onFailure = (error: Error): void => {
+        const isOutage = error instanceof LeashError && error.code === 'unavailable'
+        if (this.#hasAnswered && isOutage) resolve()
+        else reject(error)
+      }
+      reviving.then(resolve, onFailure).finally(() => signal.removeEventListener('abort', onAbort))
     })
   }
 

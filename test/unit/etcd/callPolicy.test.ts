@@ -1,5 +1,6 @@
 import {status} from '@grpc/grpc-js'
 import {describe, expect, test} from 'vitest'
+import {LeashError} from '../../../src/lib/core/errors.ts'
 import {LeaseGone} from '../../../src/lib/core/ports.ts'
 import {type Attempt, CallPolicy} from '../../../src/lib/etcd/callPolicy.ts'
 import {settled} from '../../support/fakeClock.ts'
@@ -248,6 +249,27 @@ describe('a server that can be brought back', () => {
     await time.advance(1000)
     await expect(call).rejects.toBe(fault)
     expect(policy.lastFailure).toBe('the disk is full')
+  })
+
+  test('is waited for like an outage by who was answered before, unless that is no use', async () => {
+    const faults = [
+      new LeashError('unavailable', 'the disk is full', 'make room'),
+      new LeashError('config', 'the store is damaged', 'look after it'),
+    ]
+    const {policy, time} = withRevival(() => Promise.reject(faults[0] as LeashError))
+    await policy.call(signal, attempts().attempt)
+    const {attempt, asked} = attempts(refused(), refused(), refused())
+    const call = policy.call(signal, attempt)
+    call.catch(() => {})
+    await settled()
+    expect(policy.lastFailure).toBe('the disk is full')
+    expect(await time.passing(call)).toBe('answer')
+    expect(asked).toHaveLength(4)
+    faults.shift()
+    const other = policy.call(signal, attempts(refused(), refused()).attempt)
+    other.catch(() => {})
+    await time.advance(1000)
+    await expect(other).rejects.toBe(faults[0])
   })
 
   test('is not waited for by a call that is given up', async () => {
