@@ -22,7 +22,7 @@ export interface Plan {
 export function explain({request: {locks}, timeline, command, containment, settings}: Plan): string {
   const {lockDelayMs} = timeline
   const rows: [number, string][] = [
-    [0, 'a renewal is sent; etcd confirms it (the clock below starts when it was sent)'],
+    [0, 'a renewal is sent, and confirmed (the clock below starts when it was sent)'],
     [timeline.renewAfterMs, `the next renewal is sent; an attempt may take ${seconds(timeline.attemptMs)}`],
     [timeline.warnAfterMs, 'if none was confirmed: a warning'],
     [timeline.termAfterMs, `TERM to the job, which has ${seconds(timeline.graceMs)} of grace`],
@@ -37,7 +37,7 @@ export function explain({request: {locks}, timeline, command, containment, setti
     [timeline.entitledMs, 'the job was seen dead; our entitlement ends'],
     [
       timeline.ttlMs,
-      `etcd lets the lease expire, not before${lockDelayMs > 0 ? ` (lock-delay ${seconds(lockDelayMs)})` : ''}`,
+      `the lease may expire, not before${lockDelayMs > 0 ? ` (lock-delay ${seconds(lockDelayMs)})` : ''}`,
     ],
   ]
   // With hardly any grace, the guard comes after KILL.
@@ -50,7 +50,7 @@ export function explain({request: {locks}, timeline, command, containment, setti
       `mark      ${(mode ? besideMarks : markKey) ?? 'none, for a raw key'}`,
     ]),
     `command   ${command.map((word) => JSON.stringify(word)).join(' ')}`,
-    `lease     ${seconds(timeline.ttlMs)}, if etcd grants what is asked for`,
+    `lease     ${seconds(timeline.ttlMs)}, if that is granted`,
     `contains  ${containment}`,
     ...settings.map((setting) => `setting   ${setting}`),
     '',
