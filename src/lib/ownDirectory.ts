@@ -29,28 +29,31 @@ const usedByOwner = 0o300
 const privateMode = 0o700
 
 /**
- * The home without links, if its user can write there and nobody else. That of a service is often missing, root's or
- * read-only; and one that a group can write is as good as none: others could put their own directories into it.
+ * The home without links, if its user can write there and nobody else; else what speaks against it, as the predicate of a
+ * sentence. That of a service is often missing, root's or read-only; and one that a group can write is as good as none: others
+ * could put their own directories into it.
  */
-export function usableHome(home: string, uid: number): string | undefined {
+export function usableHome(home: string, uid: number): {path: string} | {fault: string} {
   try {
     const path = realpathSync.native(home)
     const status = statSync(path)
-    if (!status.isDirectory() || status.uid !== uid || (status.mode & writableByOthers) !== 0)
-      return undefined
-    if (uid !== rootUid && (status.mode & usedByOwner) !== usedByOwner) return undefined
+    if (!status.isDirectory()) return {fault: 'is no directory'}
+    if (status.uid !== uid) return {fault: `belongs to uid ${status.uid}`}
+    if ((status.mode & writableByOthers) !== 0) return {fault: 'can be written to by others'}
+    if (uid !== rootUid && (status.mode & usedByOwner) !== usedByOwner)
+      return {fault: 'cannot be written to by its owner'}
     // Asks for the real user, so it is not enough by itself; but it knows of file systems that are mounted read-only.
     accessSync(path, constants.W_OK)
-    return path
-  } catch {
-    return undefined
+    return {path}
+  } catch (error) {
+    return {fault: `cannot be used (${(error as NodeJS.ErrnoException).code ?? String(error)})`}
   }
 }
 
 /**
  * `~/.local/state/leash`, which is made if it is not there.
  *
- * @param home as `usableHome` returns it
+ * @param home the path that `usableHome` returns
  * @param purpose what it is for, in the plural
  * @throws as `ownDirectory`
  */
@@ -86,12 +89,16 @@ export function ownDirectory(
       throw new LeashError(
         'config',
         `the directory ${path} for ${purpose} cannot be made: ${code}`,
-        `let this user write into ${parent}`,
+        isFull(code) ? `make room in ${parent}` : `let this user write into ${parent}`,
         {cause: error},
       )
   }
   checkOwn(path, lstatSync(path), uid, forbidden, purpose)
   return path
+}
+
+function isFull(code: string): boolean {
+  return code === 'ENOSPC' || code === 'EDQUOT'
 }
 
 function checkOwn(path: string, status: Stats, uid: number, forbidden: number, purpose: string): void {

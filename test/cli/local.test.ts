@@ -201,6 +201,20 @@ describe.skipIf(!LocalMachine.isPossible).concurrent('the engine of this machine
     expect(stdout).toContain('mine')
   })
 
+  test.skipIf(!isRoot).each([
+    ['its directory', 'nr_inodes=3', 78, /^leash: x: the directory .* cannot be made: ENOSPC; make room in /],
+    ['its store', 'size=64k', 69, /^leash: x: the disk has no room for the store .*; make room there\n$/],
+  ])('asks for room when a disk has none for %s', async (_, limit, status, stderr) => {
+    await using machine = new LocalMachine()
+    const mount = `mount -t tmpfs -o mode=700,${limit} none '${machine.machine.home}' && exec "$@"`
+    const through = ['unshare', '--mount', 'sh', '-c', mount, 'sh']
+    expect(await machine.run(['run', '--local', '-l', 'x', 'echo', 'never'], {through})).toEqual({
+      status,
+      stdout: '',
+      stderr: expect.stringMatching(stderr) as string,
+    })
+  })
+
   test('is named by a command that it does not answer, which says how to replace it', async () => {
     await using machine = new LocalMachine()
     await machine.run(['run', '--local', '-l', 'x', 'true'])

@@ -26,8 +26,8 @@ const purpose = 'handles'
  * @throws LeashError `config` when a directory on the way cannot be made, or others could have put it there
  */
 export function prepareHandleDirectory({uid, home}: Owner, temporary = '/tmp'): string {
-  const usable = home === undefined ? undefined : usableHome(home, uid)
-  const leash = usable === undefined ? undefined : stateDirectory(usable, uid, purpose)
+  const usable = home === undefined ? {fault: 'is missing'} : usableHome(home, uid)
+  const leash = 'path' in usable ? stateDirectory(usable.path, uid, purpose) : undefined
   const parent =
     leash ?? ownDirectory(sharedDirectory(temporary, uid), `leash-${uid}`, uid, openToOthers, purpose)
   return ownDirectory(parent, 'handles', uid, openToOthers, purpose)

@@ -67,8 +67,7 @@ const sharedFileSystems = new Map([
  *   directory that others could have put there, or that another machine may see; for a home so deep that a socket cannot have its path
  */
 export function localPlace({uid, home}: Owner, machine: Machine = thisMachine): Place {
-  const usable = home === undefined ? undefined : usableHome(home, uid)
-  if (usable === undefined) throw homeless(home)
+  const usable = ownHome(home, uid)
   refuseShared(usable, machine)
   const {id} = machine
   const name = id === undefined ? 'local' : `local-${digest(id)}`
@@ -85,13 +84,17 @@ export function localPlace({uid, home}: Owner, machine: Machine = thisMachine): 
   return {directory, socketPath}
 }
 
-function homeless(home: string | undefined): LeashError {
+function ownHome(home: string | undefined, uid: number): string {
   const wayOut = `give this user a home directory that only this user can write to, ${anotherEngine}`
-  const message =
-    home === undefined
-      ? 'local locks need a home directory to stand in, and this user has none'
-      : `local locks stand in the home directory, and ${home} is not one that this user, and nobody else, can write to`
-  return new LeashError('config', message, wayOut)
+  if (home === undefined)
+    throw new LeashError('config', 'local locks stand in the home directory, and this user has none', wayOut)
+  const usable = usableHome(home, uid)
+  if ('path' in usable) return usable.path
+  throw new LeashError(
+    'config',
+    `local locks stand in the home directory, and ${home} ${usable.fault}`,
+    wayOut,
+  )
 }
 
 /** The home first, before anything is made in it; then what may be mounted below it. */

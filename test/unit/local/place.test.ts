@@ -76,15 +76,23 @@ describe('the place of an engine', () => {
     expect(localPlace({uid: world.uid, home}).directory).toMatch(/\/local(-[0-9a-f]{16})?$/)
   })
 
-  test.each<[string, () => {uid?: number; home?: string | undefined}]>([
-    ['who has none', () => ({home: undefined})],
-    ['whose home is missing', () => ({home: join(world.root, 'nowhere')})],
-    ["whose home is somebody else's", () => ({uid: strangerUid})],
-    ['whose home others can write to', () => (chmodSync(home, 0o775), {})],
-  ])('is in no other place for a user %s', (_, owner) => {
-    const {code, message} = refusal(() => place(owner()))
-    expect(code).toBe('config')
-    expect(message).toMatch(/^local locks /)
+  test.each<[string, () => {uid?: number; home?: string | undefined}, string]>([
+    ['who has none', () => ({home: undefined}), 'this user has none'],
+    ['whose home is missing', () => ({home: '/nonexistent'}), '/nonexistent cannot be used (ENOENT)'],
+    ['whose home is none', () => ({home: '/dev/null'}), '/dev/null is no directory'],
+    ["whose home is somebody else's", () => ({uid: strangerUid, home: '/'}), '/ belongs to uid 0'],
+    [
+      'whose home others can write to',
+      () => (chmodSync(home, 0o775), {home}),
+      'HOME can be written to by others',
+    ],
+  ])('is in no other place for a user %s', (_, owner, why) => {
+    expect(refusal(() => place(owner()))).toEqual({
+      code: 'config',
+      message: `local locks stand in the home directory, and ${why.replace('HOME', home)}`,
+      wayOut:
+        'give this user a home directory that only this user can write to, or name the members of an etcd in LEASH_ENDPOINTS',
+    })
   })
 
   test('can be entered by its user, whatever the umask of who comes first', () => {
