@@ -27,6 +27,8 @@ export async function serveLocal(
   idleMs?: number,
 ): Promise<'stopped' | 'idle' | 'superseded'> {
   process.umask(0o077)
+  // What it would print of a socket that cannot be made is in our own words.
+  process.env['GRPC_VERBOSITY'] ??= 'NONE'
   const {startEngine} = await import('./lib/local/engine.ts')
   const input = {...place, clock: systemClock(), ...(idleMs !== undefined && {idleMs})}
   const engine = await startEngine(input).catch((error: unknown) => Promise.reject(ours(error)))
