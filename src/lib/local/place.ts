@@ -22,8 +22,11 @@ export interface Machine {
 const purpose = 'local locks'
 const anotherEngine = 'or name the members of an etcd in LEASH_ENDPOINTS'
 
-/** `sun_path` has 108 bytes on Linux, the last of which is a NUL. */
-const longestSocketPathBytes = 107
+/**
+ * `sun_path` has 108 bytes on Linux, the last of which is a NUL. An engine makes its socket as `e` and its epoch, which grows
+ * with each start: longer than `socket` from 100,000 on. There is room for one every second in 30 years.
+ */
+const longestSocketPathBytes = 107 - ('e999999999'.length - 'socket'.length)
 
 /**
  * Magic numbers of file systems (linux/magic.h, and those of modules that are not in it) that another machine may see as well.
@@ -78,7 +81,7 @@ export function localPlace({uid, home}: Owner, machine: Machine = thisMachine): 
   if (bytes > longestSocketPathBytes)
     throw new LeashError(
       'config',
-      `the path of the socket ${socketPath} has ${bytes} bytes, and a socket's path has at most ${longestSocketPathBytes}`,
+      `the path of the socket ${socketPath} has ${bytes} bytes, and it may have ${longestSocketPathBytes} at most`,
       `give this user a home directory with a shorter path, ${anotherEngine}`,
     )
   return {directory, socketPath}

@@ -123,11 +123,16 @@ describe('the place of an engine', () => {
     expect(refusal(() => place({}, {...machine, id: undefined})).message).toContain('is a symbolic link')
   })
 
-  test('is refused when a socket cannot have its path', () => {
-    const deep = world.directory(join(home, 'x'.repeat(100 - home.length)))
-    const {code, message, wayOut} = refusal(() => place({home: deep}))
+  test('is refused when a socket cannot have its path, also under the name of an engine that is one of many', () => {
+    const bytesFor = (homeBytes: number): string =>
+      world.directory(join(home, 'x'.repeat(homeBytes - home.length - 1)))
+    const below = place().socketPath.length - home.length
+    const {socketPath, directory} = place({home: bytesFor(103 - below)})
+    expect(socketPath).toHaveLength(103)
+    expect(join(directory, 'e999999999')).toHaveLength(107)
+    const {code, message, wayOut} = refusal(() => place({home: bytesFor(104 - below)}))
     expect(code).toBe('config')
-    expect(message).toContain("and a socket's path has at most 107")
+    expect(message).toMatch(/^the path of the socket .* has 104 bytes, and it may have 103 at most$/)
     expect(wayOut).toContain('give this user a home directory with a shorter path')
   })
 
