@@ -38,8 +38,9 @@ export type Settings = {
   }
 }
 
-/** The flags that are settings, as oclif parses them. */
+/** The flags that are settings, as oclif parses them; and `quiet`, with which nobody is told which engine was chosen. */
 export type SettingsFlags = {
+  readonly quiet?: boolean | undefined
   readonly local?: boolean | undefined
   readonly endpoints?: string | undefined
   readonly prefix?: string | undefined
@@ -141,7 +142,7 @@ export function loadSettings(flags: SettingsFlags, world: World = systemWorld())
     ? {text: localEngine.url, origin: {kind: 'flag', name: '--local'}}
     : find(sources.endpoints)
   refuseForeignWays(world.environment, chosen?.origin)
-  if (chosen === undefined && !world.isTold) throw nothingConfigured(world)
+  if (chosen === undefined && (!world.isTold || flags.quiet)) throw nothingConfigured(world)
   const given: Given = chosen ?? {text: localEngine.url, origin: {kind: 'default'}}
   const usualScheme = wantsTls(tls) || insecureTransport.value === false ? 'https' : 'http'
   const endpoints = parseEndpoints(given, usualScheme)

@@ -28,6 +28,16 @@ test.each<[string, (world: TemporaryWorld) => object, object]>([
   expect({tls, credentials}).toEqual({tls: undefined, credentials: undefined})
 })
 
+test('nobody gets it by default who does not want to be told', () => {
+  using world = new TemporaryWorld()
+  world.isTold = true
+  expect(refusal(() => loadSettings({quiet: true}, world))).toMatchObject({
+    code: 'config',
+    message: 'no etcd endpoint is configured',
+  })
+  expect(loadSettings({quiet: true, local: true}, world).connection.endpoints.value).toEqual([local])
+})
+
 test('a person who has configured an etcd gets that', () => {
   using world = new TemporaryWorld()
   world.isTold = true
