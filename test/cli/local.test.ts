@@ -1,11 +1,13 @@
 import {spawnSync} from 'node:child_process'
 import {
+  cpSync,
   existsSync,
   lstatSync,
   mkdirSync,
   readFileSync,
   readdirSync,
   readlinkSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
@@ -129,6 +131,43 @@ describe.skipIf(!LocalMachine.isPossible).concurrent('an engine', () => {
       ...nothingSaid,
     })
   })
+
+  test('is started by a command whose stdin, stdout and stderr are closed', async () => {
+    await using machine = new LocalMachine()
+    const through = ['sh', '-c', 'exec "$@" <&- >&- 2>&-', 'sh']
+    expect(await machine.run(['run', '--local', '-l', 'x', 'true'], {through})).toEqual({
+      status: 0,
+      ...nothingSaid,
+    })
+    const engine = await machine.engine()
+    for (const standard of [0, 1, 2]) expect(readlinkSync(`/proc/${engine}/fd/${standard}`)).toBe('/dev/null')
+  })
+
+  test.skipIf(!isRoot)(
+    'goes on when leash is removed beneath it, and so do those whom it serves',
+    async () => {
+      await using machine = new LocalMachine()
+      const installed = path.resolve(leashProgram, '../../dist')
+      const removed = path.join(machine.machine.root, 'dist')
+      for (const file of ['leash.cjs', 'engine.cjs'])
+        cpSync(path.join(installed, file), path.join(removed, file))
+      const mount = `mount --bind '${removed}' '${installed}' && exec "$@"`
+      const through = ['unshare', '--mount', 'sh', '-c', mount, 'sh']
+      await using holder = await machine.holder('x', ['--ttl', '9s'], {through})
+      const engine = await machine.engine()
+      for (const file of readdirSync(removed)) rmSync(path.join(removed, file))
+      expect(await machine.run(['run', '--local', '-l', 'y', 'true'])).toEqual({status: 0, ...nothingSaid})
+      expect(machine.engines()).toEqual([engine])
+      await machine.killEngine()
+      // Another version starts another one; for longer than the lease would last without a renewal.
+      expect(await machine.run(['run', '--local', '-w', '12s', '-l', 'x', 'echo', 'never'])).toMatchObject({
+        status: 75,
+        stdout: '',
+      })
+      holder.endInput()
+      expect((await holder.end()).status).toBe(0)
+    },
+  )
 
   test.skipIf(!canContainByCgroup())(
     'ends with the unit that started it, and nobody else loses a lock by that',
