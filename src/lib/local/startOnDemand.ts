@@ -19,14 +19,18 @@ const startLimitMs = 10_000
 /** Whoever waits for the engine that another one starts looks this often: a connection that is refused costs microseconds. */
 const lookAgainMs = 10
 
-/** A turn is over then at the latest: its number may be another process's by now. */
-const turnMs = startLimitMs
+/**
+ * A turn is over then at the latest: whoever has it stands still, or its number is another process's by now. Soon enough for
+ * those who wait to start an engine themselves, in their own time.
+ */
+const turnMs = startLimitMs / 2
 
 const waitingAtStart = {closed: 'the engine ended', late: 'the engine did not come up in time'} as const
 
 /**
- * Starts an engine if none listens, and resolves when one does: with true if it had to be waited for. Of several clients, one starts an engine and the others wait
- * for it; that saves work and guarantees nothing, since two engines are told apart by their epochs.
+ * Starts an engine if none listens, and resolves when one does: with true if it had to be waited for. Of several clients, one
+ * starts an engine and the others wait for it; that saves work and guarantees nothing, since two engines are told apart by
+ * their epochs.
  *
  * @throws LeashError what kept the engine from starting; `permission` if what stands in the place of the socket is not ours
  */

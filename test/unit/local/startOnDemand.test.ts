@@ -2,6 +2,7 @@ import {spawnSync} from 'node:child_process'
 import {
   chownSync,
   closeSync,
+  existsSync,
   openSync,
   readFileSync,
   readdirSync,
@@ -14,8 +15,10 @@ import path from 'node:path'
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 import {type Place} from '../../../src/lib/local/place.ts'
 import {answers, engineLink, startOnDemand} from '../../../src/lib/local/startOnDemand.ts'
+import {Clock} from '../../../src/lib/core/clock.ts'
 import {LeashError} from '../../../src/lib/core/errors.ts'
 import {systemClock} from '../../../src/lib/systemClock.ts'
+import {FakeClock} from '../../support/fakeClock.ts'
 import {parentOf} from '../../support/processes.ts'
 import {scratchDirectory} from '../../support/scratch.ts'
 import {until} from '../../support/wait.ts'
@@ -52,11 +55,11 @@ const starts = (): Start[] =>
     .filter((name) => name.endsWith('.start'))
     .map((name) => JSON.parse(readFileSync(path.join(place.directory, name), 'utf8')) as Start)
 
-const start = (delayMs = 0, fault = ''): Promise<boolean> =>
+const start = (delayMs = 0, fault = '', clock = systemClock()): Promise<boolean> =>
   startOnDemand(
     place,
     {argv: [process.execPath, fixture, place.socketPath, String(delayMs), fault], env: {ONLY: 'this'}},
-    systemClock(),
+    clock,
   )
 const killAll = async (): Promise<void> => {
   for (const {pid} of starts()) process.kill(pid, 'SIGKILL')
@@ -118,6 +121,17 @@ describe('a client that finds no engine', () => {
   ])('does not wait for another client that %s in its turn', async (_, leave) => {
     leave()
     expect(await start()).toBe(true)
+  })
+
+  test('has time to start one itself when another client stands still in its turn', async () => {
+    const time = new FakeClock()
+    writeFileSync(turn(), '1')
+    utimesSync(turn(), time.wallMs() / 1000, time.wallMs() / 1000)
+    const started = start(0, '', new Clock(time))
+    started.catch(() => {})
+    const isOurs = (): boolean => existsSync(turn()) && readFileSync(turn(), 'latin1') === String(process.pid)
+    for (let ms = 0; ms < 20_000 && !isOurs(); ms += 10) await time.advance(10)
+    expect(await started).toBe(true)
   })
 
   test('tells what keeps the engine from starting, and leaves its turn to the next', async () => {
