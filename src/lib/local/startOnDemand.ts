@@ -73,7 +73,8 @@ export async function answers(socketPath: string): Promise<boolean> {
       resolve(isThere)
     }
     socket.once('connect', () => end(true))
-    socket.once('error', () => end(false))
+    // EAGAIN: so many others wait that it has not heard of them yet (connect(2)). Another one would drop them all.
+    socket.once('error', ({code}: NodeJS.ErrnoException) => end(code === 'EAGAIN'))
   })
 }
 

@@ -1,4 +1,5 @@
-import {spawnSync} from 'node:child_process'
+import {spawn, spawnSync} from 'node:child_process'
+import {once} from 'node:events'
 import {
   chownSync,
   closeSync,
@@ -10,7 +11,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import {createServer} from 'node:net'
+import {type Socket, connect, createServer} from 'node:net'
 import path from 'node:path'
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 import {type Place} from '../../../src/lib/local/place.ts'
@@ -85,6 +86,35 @@ describe('a client that finds no engine', () => {
     await start()
     expect(await start()).toBe(false)
     expect(starts()).toHaveLength(1)
+  })
+
+  test('does not replace one that others crowd around', async () => {
+    const script = `require('net').createServer().listen({path: process.argv[1], backlog: 1}, () => {
+      process.stdout.write('listens')
+      process.kill(process.pid, 'SIGSTOP')
+    })`
+    const busy = spawn(process.execPath, ['-e', script, place.socketPath], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const crowd: Socket[] = []
+    try {
+      await once(busy.stdout, 'data')
+      let refused: unknown
+      while (refused === undefined && crowd.length < 100) {
+        const one = connect(place.socketPath)
+        crowd.push(one)
+        refused = await new Promise((resolve) => {
+          one.once('connect', () => resolve(undefined))
+          one.once('error', resolve)
+        })
+      }
+      expect(refused).toMatchObject({code: 'EAGAIN'})
+      expect(await start()).toBe(false)
+      expect(starts()).toEqual([])
+    } finally {
+      for (const one of crowd) one.destroy()
+      busy.kill('SIGKILL')
+    }
   })
 
   test('starts another in place of one that was killed', async () => {
