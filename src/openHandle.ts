@@ -41,7 +41,11 @@ export function openHandle(
     throw new LeashError('usage', message, wayOut)
   }
   const handle = readHandle(resolve(path))
-  const settings = loadSettings({...flags, endpoints: flags.endpoints ?? handle.endpoints.join(',')})
+  const settings = loadSettings({
+    ...flags,
+    endpoints: flags.endpoints ?? handle.endpoints.join(','),
+    isLocalAlready: flags.endpoints === undefined,
+  })
   const {store, clock} = openStore(settings)
   const ports = {store, clock, bootTime, connectTimeoutMs: settings.connection.connectTimeoutMs.value}
   return {handle, path: resolve(path), ports, close: () => store.close()}

@@ -1,6 +1,7 @@
 import {LeashCommand} from '../LeashCommand.ts'
 import {decodeEnding} from '../lib/child/ending.ts'
 import {loadSettings} from '../lib/config/settings.ts'
+import {toldWorld} from '../lib/config/world.ts'
 import {endHold} from '../lib/core/heldLock.ts'
 import {openStore} from '../openPorts.ts'
 
@@ -14,7 +15,7 @@ export default class Finish extends LeashCommand {
   async run(): Promise<void> {
     const {operands} = await this.parseArguments(Finish)
     const holds = decodeEnding(operands.join(' '))
-    const {store, clock} = openStore(loadSettings({}))
+    const {store, clock} = openStore(loadSettings({}, toldWorld(process.env)))
     await endHold(store, clock, holds, limitMs).finally(() => store.close())
   }
 }

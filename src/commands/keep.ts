@@ -3,7 +3,7 @@ import {Socket} from 'node:net'
 import {LeashCommand} from '../LeashCommand.ts'
 import {closeInherited} from '../lib/child/inheritance.ts'
 import {loadSettings} from '../lib/config/settings.ts'
-import {systemWorld} from '../lib/config/world.ts'
+import {toldWorld} from '../lib/config/world.ts'
 import {LeashError} from '../lib/core/errors.ts'
 import {keep} from '../lib/handle/keeper.ts'
 import {KeeperLink} from '../lib/handle/keeperProcess.ts'
@@ -26,7 +26,7 @@ export default class Keep extends LeashCommand {
     const plan = await link.plan()
     if (plan === undefined) return
     const {environment, queuePrefix} = plan
-    const {store, clock} = openStore(loadSettings({}, {...systemWorld(), environment}))
+    const {store, clock} = openStore(loadSettings({}, toldWorld(environment)))
     void store.connect(queuePrefix)
     // Nothing that lets somebody in: it only kills.
     const guard = {script: guardScript, env: {PATH: process.env['PATH'] ?? ''}}

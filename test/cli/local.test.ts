@@ -326,6 +326,28 @@ describe.skipIf(!LocalMachine.isPossible).concurrent('the engine of this machine
     expect((await kept.end()).status).toBe(0)
   })
 
+  test('is found by a handle, a keeper and a guard also where an etcd is configured by default', async () => {
+    await using machine = new LocalMachine()
+    machine.machine.writeSystemFile('LEASH_ENDPOINTS=https://etcd-1:2379\nLEASH_CACERT=/etc/ca.pem\n')
+    machine.machine.write(
+      path.join(path.dirname(machine.machine.userFile), 'here.env'),
+      'LEASH_ENDPOINTS=local\n',
+    )
+    const here = ['--profile', 'here']
+    const kept = machine.start(['acquire', ...here, 'x', '--keep', String(process.pid)])
+    const env = {LEASH_HANDLE: (await kept.says(/^\/.*$/m)).trim()}
+    expect(await machine.run(['check'], {env})).toEqual({status: 0, ...nothingSaid})
+    expect(await machine.run(['release'], {env})).toEqual({status: 0, ...nothingSaid})
+    expect((await kept.end()).status).toBe(0)
+    await using holder = machine.start(['run', ...here, '--ttl', '1h', '-l', 'x', '--', ...untilToldJob])
+    await holder.says(/^runs/m)
+    await holder.killHard()
+    expect(await machine.run(['run', ...here, '-w', '20s', '-l', 'x', 'echo', 'mine'])).toMatchObject({
+      status: 0,
+      stdout: 'mine\n',
+    })
+  })
+
   test('serves elections and those who observe them', async () => {
     await using machine = new LocalMachine()
     await using observer = machine.start(['observe', '--local', 'api'])

@@ -20,7 +20,7 @@ export function refuseForLocal(settings: readonly (Given | undefined)[]): void {
 }
 
 /** Nobody would see that ten machines have ten local locks. */
-export function nothingConfigured({systemDirectory}: World): LeashError {
+export function nothingConfigured({systemDirectory = '/etc/leash'}: World): LeashError {
   return new LeashError(
     'config',
     'no etcd endpoint is configured',

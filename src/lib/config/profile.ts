@@ -50,6 +50,8 @@ export function readProfile(
 
 function pathsOf(profile: string, {home, systemDirectory}: World): readonly {path: string; place: Place}[] {
   const file = `${profile}.env`
-  const system = {path: join(systemDirectory, file), place: 'system'} as const
-  return home === undefined ? [system] : [{path: join(home, '.config/leash', file), place: 'user'}, system]
+  return [
+    ...(home === undefined ? [] : [{path: join(home, '.config/leash', file), place: 'user'} as const]),
+    ...(systemDirectory === undefined ? [] : [{path: join(systemDirectory, file), place: 'system'} as const]),
+  ]
 }

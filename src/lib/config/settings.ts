@@ -38,9 +38,13 @@ export type Settings = {
   }
 }
 
-/** The flags that are settings, as oclif parses them; and `quiet`, with which nobody is told which engine was chosen. */
+/**
+ * The flags that are settings, as oclif parses them; `quiet`, with which nobody is told which engine was chosen;
+ * and whether that was the one of this machine already, when nothing spoke against it.
+ */
 export type SettingsFlags = {
   readonly quiet?: boolean | undefined
+  readonly isLocalAlready?: boolean | undefined
   readonly local?: boolean | undefined
   readonly endpoints?: string | undefined
   readonly prefix?: string | undefined
@@ -149,10 +153,11 @@ export function loadSettings(flags: SettingsFlags, world: World = systemWorld())
   const isSecure = endpoints.every(({scheme}) => scheme === 'https')
   const isLocal = endpoints.includes(localEngine)
   const who = {user: find(user), password: find(password), passwordFile: find(passwordFile)}
-  if (isLocal) refuseForLocal([...Object.values(tls), ...Object.values(who)])
-  else if (isSecure) refuseBlindTrust(world.environment)
+  if (isLocal) {
+    if (!flags.isLocalAlready) refuseForLocal([...Object.values(tls), ...Object.values(who)])
+  } else if (isSecure) refuseBlindTrust(world.environment)
   else refusePlainText(tls)
-  const credentials = readCredentials(who, world.uid)
+  const credentials = isLocal ? undefined : readCredentials(who, world.uid)
   if (!isSecure && !isLocal) refuseInsecure(credentials, insecureTransport)
   const duration = <D>(source: Source, bounds: DurationBounds, fallback: D): Setting<number | D> =>
     setting(find(source), ({text, origin}) => parseDuration(text, origin, bounds), fallback)

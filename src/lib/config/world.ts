@@ -11,8 +11,8 @@ export type World = {
   readonly uid: number
   /** The user's home directory; undefined for a user without one. */
   readonly home: string | undefined
-  /** Where the system's configuration files stand. */
-  readonly systemDirectory: string
+  /** Where the system's configuration files stand; undefined if they have no say. */
+  readonly systemDirectory: string | undefined
   /** Whether a person is there who reads what leash says. */
   readonly isTold: boolean
 }
@@ -33,6 +33,16 @@ export function systemWorld(): World {
     systemDirectory: '/etc/leash',
     isTold: isatty(stderr),
   }
+}
+
+/**
+ * The same for a program of ours that is told all in its environment, by whoever has read the files: what they say by default, or
+ * by now, is for others.
+ *
+ * @param environment as `settingVariables` makes it
+ */
+export function toldWorld(environment: World['environment']): World {
+  return {...systemWorld(), environment, home: undefined, systemDirectory: undefined, isTold: false}
 }
 
 /** @param lookUp asks the user database, as `os.userInfo` does */
