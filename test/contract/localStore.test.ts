@@ -14,7 +14,7 @@ import {type Harness, storeContract} from './storeContract.ts'
 async function localHarness(): Promise<Harness> {
   const clock = systemClock()
   const local = await localEngine(new MemoryDisk().open(), clock)
-  const relay = await GrpcProxy.to(local)
+  const relay = await GrpcProxy.to(local, {listensOn: 'like-target'})
   const store = new EtcdStore([relay.url], clock)
   const beside = new Member(local.url)
   const {signal} = new AbortController()

@@ -1,21 +1,23 @@
 /**
- * npm run faults -- [--tool TOOL] [--rounds N] [--only NAME]... [--ttl DURATION] [--jobs K] [--verbose]
+ * npm run faults -- [--tool TOOL] [--engine ENGINE] [--rounds N] [--only NAME]... [--ttl DURATION] [--jobs K] [--verbose]
  *
  * Strikes a holder and a waiter with each fault of a tool's table, N times (1), K rounds side by side (8), at a TTL (3s; check: 6s),
  * and prints what was seen. --only takes any part of a fault's name, --verbose tells the story of each round. Ends with 1 when
  * anything is wrong.
  *
  * The tools: run; campaign, with a command; shared, a reader and a writer in turn; slots, one of them; acquire, with a keeper;
- * check, without.
+ * check, without. The engines: etcd, of both versions in turn; local, which is one and has no faults of several members.
  */
 import {parseArgs} from 'node:util'
+import type {Fault} from './Fault.ts'
 import {runFault} from './runFault.ts'
 import {tableFor} from './table.ts'
-import {tools} from './tools.ts'
+import {faultsOn, tools} from './tools.ts'
 
 const {values} = parseArgs({
   options: {
     tool: {type: 'string', default: 'run'},
+    engine: {type: 'string', default: 'etcd'},
     rounds: {type: 'string', default: '1'},
     only: {type: 'string', multiple: true, default: []},
     ttl: {type: 'string'},
@@ -42,15 +44,20 @@ const milliseconds = (text: string): number => {
 const tool =
   tools.find(({name}) => name === values.tool) ??
   usage(`--tool takes ${tools.map(({name}) => name).join(' or ')}, not ${values.tool}`)
-const {faults} = tool
-const chosen =
-  values.only.length === 0
-    ? faults
-    : faults.filter(({name}) => values.only.some((part) => name.includes(part)))
-if (chosen.length === 0)
+const engine =
+  (['etcd', 'local'] as const).find((name) => name === values.engine) ??
+  usage(`--engine takes etcd or local, not ${values.engine}`)
+const faults = faultsOn(engine, tool)
+const isChosen = ({name}: Fault): boolean =>
+  values.only.length === 0 || values.only.some((part) => name.includes(part))
+const chosen = faults.filter(isChosen)
+if (chosen.length === 0) {
+  const [elsewhere] = tool.faults.filter(isChosen)
+  if (elsewhere) usage(`"${elsewhere.name}" needs three members, and the local engine is one`)
   usage(
     `no fault is called ${values.only.join(' or ')}; there are:\n${faults.map(({name}) => name).join('\n')}`,
   )
+}
 
 const [rounds, jobs, ttlMs] = [
   count('rounds'),
@@ -66,6 +73,7 @@ for (const fault of chosen) {
     jobs,
     ttlMs,
     tool,
+    engine,
     ...(values.verbose && {onStory: console.error}),
   })
   console.log(table.row(row))

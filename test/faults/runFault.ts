@@ -5,7 +5,7 @@ import {countOverlaps, judge} from './judge.ts'
 import {leftOfStage} from './leftovers.ts'
 import {Round} from './round.ts'
 import {Stage} from './stage.ts'
-import type {Tool} from './tools.ts'
+import type {Engine, Tool} from './tools.ts'
 import {emptyVerdict, together, type Verdict} from './verdict.ts'
 
 export interface Plan {
@@ -14,6 +14,8 @@ export interface Plan {
   readonly jobs: number
   readonly ttlMs: number
   readonly tool: Tool
+  /** What serves the locks: etcd, of both versions in turn, by default. */
+  readonly engine?: Engine
   /** Gets what happened when in each round, whether anything was wrong or not. */
   readonly onStory?: (story: string) => void
 }
@@ -28,7 +30,7 @@ export interface Row {
 /** Of a longer lease only the beginning is struck, so that a round does not take minutes. */
 const longestIntervalMs = 10_000
 
-/** So many rounds of one fault, on a new etcd for each batch, of both versions in turn. */
+/** So many rounds of one fault, on a new etcd, or local engine, for each batch. */
 export const runFault = async (fault: Fault, plan: Plan): Promise<Row> => {
   const startedAtMs = nowMs()
   let verdict = emptyVerdict()
@@ -37,7 +39,9 @@ export const runFault = async (fault: Fault, plan: Plan): Promise<Row> => {
       {length: Math.min(plan.jobs, plan.rounds - first)},
       (_, index) => first + index,
     )
-    await using stage = await Stage.set({members: fault.members, version: batch % 2 === 0 ? '3.5' : '3.4'})
+    const version = batch % 2 === 0 ? '3.5' : '3.4'
+    const server = plan.engine === 'local' ? plan.engine : version
+    await using stage = await Stage.set({members: fault.members, server})
     verdict = together(verdict, await runBatch(fault, stage, indices, plan))
   }
   return {fault, rounds: plan.rounds, seconds: (nowMs() - startedAtMs) / 1000, verdict}

@@ -1,4 +1,5 @@
 import {Belongings} from '../support/Belongings.ts'
+import {EngineProcess} from '../support/EngineProcess.ts'
 import {EtcdCluster} from '../support/EtcdCluster.ts'
 import {EtcdServer, type EtcdVersion} from '../support/EtcdServer.ts'
 import {keysUnder, leases} from '../support/etcdGateway.ts'
@@ -12,12 +13,24 @@ export const rootPrefix = 'fault/'
 
 export interface StageOptions {
   readonly members: 'one' | 'three'
-  readonly version: EtcdVersion
+  /** A version of etcd, or the local engine, of which there is one. */
+  readonly server: EtcdVersion | 'local'
+}
+
+/** What the faults do to one member, whoever it is. Its URL is for `GrpcProxy` and etcdGateway.ts. */
+type Member = Pick<EtcdServer & EngineProcess, 'url' | 'kill' | 'freeze' | 'thaw' | 'restart'>
+
+const startOne = (server: StageOptions['server']): Promise<EtcdServer | EngineProcess> =>
+  server === 'local' ? EngineProcess.start() : EtcdServer.start({version: server})
+
+const startThree = (server: StageOptions['server']): Promise<EtcdCluster> => {
+  if (server === 'local') throw new Error('there are no three members of the local engine')
+  return EtcdCluster.start({version: server})
 }
 
 /** The etcd that some rounds share while one fault strikes, and the watch that sees when their tickets go. */
 export class Stage implements AsyncDisposable {
-  readonly members: readonly EtcdServer[]
+  readonly members: readonly Member[]
   /** Only with three members. */
   readonly cluster: EtcdCluster | undefined
   readonly tickets: TicketWatch
@@ -27,7 +40,7 @@ export class Stage implements AsyncDisposable {
 
   private constructor(
     belongings: Belongings,
-    members: readonly EtcdServer[],
+    members: readonly Member[],
     tickets: TicketWatch,
     cluster?: EtcdCluster,
   ) {
@@ -37,11 +50,11 @@ export class Stage implements AsyncDisposable {
     this.cluster = cluster
   }
 
-  static async set({members, version}: StageOptions): Promise<Stage> {
+  static async set({members, server}: StageOptions): Promise<Stage> {
     const belongings = new Belongings()
     try {
-      const cluster = members === 'three' ? belongings.add(await EtcdCluster.start({version})) : undefined
-      const servers = cluster?.members ?? [belongings.add(await EtcdServer.start({version}))]
+      const cluster = members === 'three' ? belongings.add(await startThree(server)) : undefined
+      const servers = cluster?.members ?? [belongings.add(await startOne(server))]
       const urls = servers.map(({url}) => url)
       const tickets = belongings.add(await TicketWatch.on(urls, rootPrefix))
       return new Stage(belongings, servers, tickets, cluster)
@@ -52,7 +65,7 @@ export class Stage implements AsyncDisposable {
   }
 
   /** The one member; the first of three. */
-  get etcd(): EtcdServer {
+  get etcd(): Member {
     const [first] = this.members
     if (!first) throw new Error('a stage has a member')
     return first

@@ -83,4 +83,11 @@ export const check: Tool = {
   characterOf: stepCharacterOf,
 }
 
+/** What serves the locks. */
+export type Engine = 'etcd' | 'local'
+
+/** The faults of a tool's table that can strike this engine: of the local one there is one, and no members. */
+export const faultsOn = (engine: Engine, {faults}: Tool): readonly Fault[] =>
+  engine === 'etcd' ? faults : faults.filter(({members}) => members === 'one')
+
 export const tools: readonly Tool[] = [run, campaign, shared, slots, acquire, check]

@@ -3,6 +3,7 @@ import {once} from 'node:events'
 import {closeSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync} from 'node:fs'
 import path from 'node:path'
 import {EtcdApi} from './EtcdApi.ts'
+import {isStopped} from './processes.ts'
 import {scratchDirectory} from './scratch.ts'
 import {until} from './wait.ts'
 
@@ -17,8 +18,9 @@ export class EngineProcess implements AsyncDisposable {
   readonly #directory = scratchDirectory('engine')
   readonly #logFile = path.join(this.#directory, 'log')
   readonly socketPath = path.join(this.#directory, 'socket')
-  /** As gRPC has it. */
+  /** As gRPC has it, and as a client URL. */
   readonly target = `unix:${this.socketPath}`
+  readonly url = this.target
   #process: ChildProcess | undefined
 
   private constructor() {
@@ -77,13 +79,37 @@ export class EngineProcess implements AsyncDisposable {
     await api.call('Maintenance.Status', {})
   }
 
+  /** Starts it again on the same data and socket, and waits until it answers. */
+  async restart(): Promise<void> {
+    this.launch()
+    await this.ready()
+  }
+
+  get #running(): ChildProcess & {pid: number} {
+    const child = this.#process
+    if (child?.pid === undefined || !this.isRunning)
+      throw new Error(`the engine ended by itself:\n${this.log}`)
+    return child as ChildProcess & {pid: number}
+  }
+
   /** SIGKILL. Resolves when it is gone. */
   async kill(): Promise<void> {
-    const child = this.#process
-    if (child === undefined || !this.isRunning) throw new Error(`the engine ended by itself:\n${this.log}`)
+    const child = this.#running
     const gone = once(child, 'exit')
     child.kill('SIGKILL')
     await gone
+  }
+
+  /** SIGSTOP. Resolves when it stands still: it accepts connections (the kernel does) and answers nothing. */
+  async freeze(): Promise<void> {
+    const {pid} = this.#running
+    process.kill(pid, 'SIGSTOP')
+    await until('the engine to stop', () => isStopped(pid), {withinMs: 2000, everyMs: 1})
+  }
+
+  /** SIGCONT. Its clock went on meanwhile. */
+  thaw(): void {
+    process.kill(this.#running.pid, 'SIGCONT')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

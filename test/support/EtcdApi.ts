@@ -83,9 +83,9 @@ export class EtcdApi implements Api, Disposable {
   }
 
   /** One request, one answer. @throws {RpcError} */
-  call(name: string, request: Message): Promise<Message> {
+  call(name: string, request: Message, withinMs = answerMs): Promise<Message> {
     return new Promise((resolve, reject) => {
-      const deadline = Date.now() + answerMs
+      const deadline = Date.now() + withinMs
       this.#method<Unary>(name)(request, {deadline}, (error, answer) =>
         error ? reject(new RpcError(error)) : resolve(answer),
       )

@@ -114,13 +114,16 @@ export class GrpcProxy implements AsyncDisposable {
   }
 
   /**
-   * A relay to `target` on a port of its own; to a `unix:` one, on a socket beside it. The relays in front of one cluster share
-   * a ledger.
+   * A relay to `target` on a port of its own; `like-target`, to a `unix:` one, on a socket beside it. The relays in front of one
+   * cluster share a ledger.
    */
-  static async to(target: {readonly url: string}, {leases = new LeaseLedger()} = {}): Promise<GrpcProxy> {
+  static async to(
+    target: {readonly url: string},
+    {leases = new LeaseLedger(), listensOn = 'port' as 'port' | 'like-target'} = {},
+  ): Promise<GrpcProxy> {
     const server = http2.createServer()
     const socketPath = socketPathOf(target.url)
-    if (socketPath === undefined) server.listen(0, '127.0.0.1')
+    if (listensOn === 'port' || socketPath === undefined) server.listen(0, '127.0.0.1')
     else server.listen(`${socketPath}.relay`)
     await once(server, 'listening')
     return new GrpcProxy(target.url, server, leases)

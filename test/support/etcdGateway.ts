@@ -1,8 +1,10 @@
 /**
  * etcd through its own JSON gateway: a second way in that shares no code with the client under test, and costs
- * no process as etcdctl does. int64 numbers are decimal strings there, keys and values base64.
+ * no process as etcdctl does. int64 numbers are decimal strings there, keys and values base64. At a `unix:` URL the same of the
+ * local engine, over gRPC.
  */
 import {request, type IncomingMessage} from 'node:http'
+import {callEngine, engineAnswers, isEngine} from './engineGateway.ts'
 import {nowMs} from './wait.ts'
 
 const post = (url: string, path: string, body: unknown, signal: AbortSignal): Promise<IncomingMessage> =>
@@ -37,6 +39,7 @@ const exchange = async (url: string, path: string, body: unknown, signal: AbortS
 
 /** One call. Throws when etcd does not answer within `withinMs`, or answers with an error. */
 export const call = async <T>(url: string, path: string, body: unknown, withinMs = 3000): Promise<T> => {
+  if (isEngine(url)) return (await callEngine(url, path, body, withinMs)) as T
   const limit = AbortSignal.timeout(withinMs)
   const {answer, content} = await exchange(url, path, body, limit).catch((error: unknown) => {
     throw limit.aborted ? new Error(`etcd at ${url} did not answer ${path} within ${withinMs} ms`) : error
@@ -52,6 +55,7 @@ export async function* answers<T>(
   body: unknown,
   signal: AbortSignal,
 ): AsyncGenerator<T> {
+  if (isEngine(url)) return yield* engineAnswers(url, path, body, signal) as AsyncGenerator<T, void>
   for await (const line of lines(await post(url, path, body, signal))) yield JSON.parse(line) as T
 }
 
