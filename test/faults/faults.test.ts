@@ -1,7 +1,9 @@
 import {describe, expect, test} from 'vitest'
+import {answerFaults} from './answerFaults.ts'
+import {etcdFaults} from './etcdFaults.ts'
 import type {Fault} from './Fault.ts'
 import {Floor, verdictWithSecondChance} from './secondChance.ts'
-import {acquire, campaign, check, run, shared, slots, type Tool} from './tools.ts'
+import {acquire, campaign, check, faultsOn, run, shared, slots, type Tool} from './tools.ts'
 
 /** Of what strikes all tools alike: an end in time, and a lease that is renewed. */
 const enough = ['network black-holed both ways', 'connections silently dead, new ones work']
@@ -13,14 +15,25 @@ const ofOtherKinds = [...enough, 'leash killed', 'leash killed while it waits']
 const isNew = (fault: Fault, ...seen: readonly Tool[]): boolean =>
   enough.includes(fault.name) || !seen.some(({faults}) => faults.some(({name}) => name === fault.name))
 
-const rows = [
+/**
+ * What could be otherwise with the local engine: its own end and stand-still, leases, watches and answers of its own; and how
+ * a lost lease expires there.
+ */
+const ofEngine = (fault: Fault): boolean =>
+  [...etcdFaults, ...answerFaults].includes(fault) || fault.name === 'network black-holed both ways'
+
+const onEtcd = [
   ...run.faults.map((fault) => [run, fault] as const),
   ...[campaign, shared, slots].flatMap((tool) =>
     tool.faults.filter(({name}) => ofOtherKinds.includes(name)).map((fault) => [tool, fault] as const),
   ),
   ...acquire.faults.filter((fault) => isNew(fault, run)).map((fault) => [acquire, fault] as const),
   ...check.faults.filter((fault) => isNew(fault, run, acquire)).map((fault) => [check, fault] as const),
-].map(([tool, fault]) => [`${tool.name}: ${fault.name}`, tool, fault] as const)
+].map(([tool, fault]) => [`${tool.name}: ${fault.name}`, tool, fault, 'etcd'] as const)
+
+const onLocalEngine = faultsOn('local', run)
+  .filter(ofEngine)
+  .map((fault) => [`${run.name}, local: ${fault.name}`, run, fault, 'local'] as const)
 
 /**
  * One round of each, or one of each variant; `npm run faults` repeats them. The promise is the same in every row:
@@ -28,15 +41,15 @@ const rows = [
  */
 describe.concurrent('the work stays on its leash', () => {
   const floor = new Floor()
-  test.each(rows)(
+  test.each([...onEtcd, ...onLocalEngine])(
     '%s',
     // Seconds; but on a busy machine, with those that are alone before it.
     {timeout: 900_000},
-    async (_, tool, fault) => {
+    async (_, tool, fault, engine) => {
       const rounds = fault.variants ?? 1
       const {problems} = await verdictWithSecondChance(
         fault,
-        {rounds, jobs: rounds, ttlMs: tool.ttlMs, tool},
+        {rounds, jobs: rounds, ttlMs: tool.ttlMs, tool, engine},
         floor,
       )
       expect(problems.join('\n')).toBe('')

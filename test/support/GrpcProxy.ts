@@ -119,7 +119,10 @@ export class GrpcProxy implements AsyncDisposable {
    */
   static async to(
     target: {readonly url: string},
-    {leases = new LeaseLedger(), listensOn = 'port' as 'port' | 'like-target'} = {},
+    {
+      leases = new LeaseLedger(),
+      listensOn = 'port',
+    }: {readonly leases?: LeaseLedger; readonly listensOn?: 'port' | 'like-target'} = {},
   ): Promise<GrpcProxy> {
     const server = http2.createServer()
     const socketPath = socketPathOf(target.url)
