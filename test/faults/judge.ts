@@ -52,7 +52,7 @@ const endedByItself = ({oracle}: Round, job: Job): boolean =>
 
 /** Tells the job to end with a status, unless it has been ended already; answers how leash itself ended then. */
 export const endOf = async (
-  round: Round,
+  round: Pick<Round, 'ttlMs' | 'note'>,
   job: Job,
   own: number,
 ): Promise<Exit['status'] | Exit['signal']> => {
@@ -107,7 +107,7 @@ const everybodySaysTheTier = (fault: Fault, round: Round, verdict: Verdict): voi
 }
 
 /** In its status file: leash has used the containment that it was to use. */
-export const mustSayTier = (job: Job, {character}: Round): void => {
+export const mustSayTier = (job: Job, {character}: Pick<Round, 'character'>): void => {
   const {containment} = (job.status() ?? {}) as {containment?: unknown}
   mustBe(`what contained the ${job.name}'s job`, containment, character.tier)
 }
@@ -139,7 +139,12 @@ const restsSinceMs = ({oracle, holder}: Round): number | undefined => {
   return last?.event === 'resting' ? last.atMs : undefined
 }
 
-export const noteKill = (round: Round, verdict: Verdict, killedAtMs: number, emptyAtMs: number): void => {
+export const noteKill = (
+  round: Pick<Round, 'character' | 'ttlMs'>,
+  verdict: Verdict,
+  killedAtMs: number,
+  emptyAtMs: number,
+): void => {
   const {modes, tier} = round.character
   const isChase = tier === 'session' && modes.includes('setsid') && modes.includes('fork-loop')
   const tookMs = emptyAtMs - killedAtMs
@@ -148,7 +153,7 @@ export const noteKill = (round: Round, verdict: Verdict, killedAtMs: number, emp
     verdict.problems.push('the tree ended too long after leash was killed')
 }
 
-export const countOverlaps = ({oracle}: Round, verdict: Verdict): void => {
+export const countOverlaps = ({oracle}: Pick<Round, 'oracle'>, verdict: Verdict): void => {
   const violations = oracle.violations()
   verdict.overlaps += violations.length
   for (const {name, atMs} of violations) {

@@ -7,7 +7,7 @@ import type {Stage} from './stage.ts'
 import {emptyVerdict, type Verdict} from './verdict.ts'
 
 /** What is left when so much time has passed, or nothing before. */
-const leftAfter = async (
+export const leftAfter = async (
   withinMs: number,
   look: () => string[] | Promise<string[]>,
 ): Promise<Pick<Verdict, 'leftovers' | 'problems'>> => {

@@ -6,11 +6,13 @@
  * anything is wrong.
  *
  * The tools: run; campaign, with a command; shared, a reader and a writer in turn; slots, one of them; acquire, with a keeper;
- * check, without. The engines: etcd, of both versions in turn; local, which is one and has no faults of several members.
+ * check, without; local, which is run with an engine of its own that leash starts, and what strikes that. The engines of the
+ * others: etcd, of both versions in turn; local, which is one and has no faults of several members.
  */
 import {parseArgs} from 'node:util'
-import type {Fault} from './Fault.ts'
-import {runFault} from './runFault.ts'
+import {localTtlMs, possibleLocalFaults} from './localEngineFaults.ts'
+import {type Plan, type Row, runFault} from './runFault.ts'
+import {runLocalFault} from './runLocalFault.ts'
 import {tableFor} from './table.ts'
 import {faultsOn, tools} from './tools.ts'
 
@@ -41,41 +43,46 @@ const milliseconds = (text: string): number => {
   return Number(amount) * (unit === 's' ? 1000 : 1)
 }
 
-const tool =
-  tools.find(({name}) => name === values.tool) ??
-  usage(`--tool takes ${tools.map(({name}) => name).join(' or ')}, not ${values.tool}`)
+/** What a table consists of. */
+interface Choice {
+  readonly name: string
+  readonly strike: (plan: Omit<Plan, 'tool'>) => Promise<Row>
+}
+
+const tool = tools.find(({name}) => name === values.tool)
+if (!tool && values.tool !== 'local')
+  usage(`--tool takes ${tools.map(({name}) => name).join(', ')} or local, not ${values.tool}`)
 const engine =
   (['etcd', 'local'] as const).find((name) => name === values.engine) ??
   usage(`--engine takes etcd or local, not ${values.engine}`)
-const faults = faultsOn(engine, tool)
-const isChosen = ({name}: Fault): boolean =>
+const choices: readonly Choice[] = tool
+  ? faultsOn(engine, tool).map((fault) => ({
+      name: fault.name,
+      strike: (plan) => runFault(fault, {...plan, tool, engine}),
+    }))
+  : possibleLocalFaults.map((fault) => ({name: fault.name, strike: (plan) => runLocalFault(fault, plan)}))
+const isChosen = ({name}: {readonly name: string}): boolean =>
   values.only.length === 0 || values.only.some((part) => name.includes(part))
-const chosen = faults.filter(isChosen)
+const chosen = choices.filter(isChosen)
 if (chosen.length === 0) {
-  const [elsewhere] = tool.faults.filter(isChosen)
+  const elsewhere = tool?.faults.find(isChosen)
   if (elsewhere) usage(`"${elsewhere.name}" needs three members, and the local engine is one`)
   usage(
-    `no fault is called ${values.only.join(' or ')}; there are:\n${faults.map(({name}) => name).join('\n')}`,
+    `no fault is called ${values.only.join(' or ')}; there are:\n${choices.map(({name}) => name).join('\n')}`,
   )
 }
 
 const [rounds, jobs, ttlMs] = [
   count('rounds'),
   count('jobs'),
-  values.ttl === undefined ? tool.ttlMs : milliseconds(values.ttl),
+  values.ttl === undefined ? (tool?.ttlMs ?? localTtlMs) : milliseconds(values.ttl),
 ]
+const plan = {rounds, jobs, ttlMs, ...(values.verbose && {onStory: console.error})}
 const table = tableFor(chosen.map(({name}) => name))
 console.log(table.head)
 let failed = false
-for (const fault of chosen) {
-  const row = await runFault(fault, {
-    rounds,
-    jobs,
-    ttlMs,
-    tool,
-    engine,
-    ...(values.verbose && {onStory: console.error}),
-  })
+for (const {strike} of chosen) {
+  const row = await strike(plan)
   console.log(table.row(row))
   for (const problem of row.verdict.problems) console.error(problem)
   failed ||= row.verdict.problems.length > 0

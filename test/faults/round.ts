@@ -9,6 +9,7 @@ import {nowMs} from '../support/wait.ts'
 import type {Character} from './characters.ts'
 import {handleFiles} from './keptScript.ts'
 import {Link, rootPrefix, type Stage} from './stage.ts'
+import {Story} from './story.ts'
 import type {Tool} from './tools.ts'
 
 /** What the holder's job ends with when it is told to end by itself: no status of leash's own. */
@@ -45,9 +46,8 @@ export class Round implements AsyncDisposable {
   /** What a fault killed in the queue. */
   readonly killedWaiters: Job[] = []
   readonly #belongings: Belongings
-  readonly #startedAtMs = nowMs()
+  readonly #story = new Story()
   readonly #jobs: Job[] = []
-  readonly #moments: {readonly atMs: number; readonly text: string}[] = []
   #faultOverAtMs = 0
   #holder: {readonly job: Job; readonly ticket: Running} | undefined
   #waiter: {readonly job: Job; readonly ticket: KeyEvent} | undefined
@@ -169,7 +169,7 @@ export class Round implements AsyncDisposable {
 
   /** Something worth telling, at this moment or another. */
   note(text: string, atMs = nowMs()): void {
-    this.#moments.push({atMs, text})
+    this.#story.note(text, atMs)
   }
 
   noteFaultOver(): void {
@@ -183,21 +183,10 @@ export class Round implements AsyncDisposable {
 
   /** What happened when, for the reader of a failure. */
   story(): string {
-    const at = (ms: number) => `${(ms - this.#startedAtMs).toFixed(0).padStart(7)} ms`
-    const seen = [
-      ...this.oracle.notes().map(({atMs, name, event}) => ({atMs, text: `${name}: ${event}`})),
-      ...this.stage.tickets.events
-        .filter(({key}) => key.startsWith(this.prefix))
-        .map(({atMs, type, key}) => ({atMs, text: `etcd: ${type} ${key}`})),
-      ...this.#moments,
-      ...this.#jobs.flatMap((job) =>
-        job.emptyAtMs === undefined ? [] : [{atMs: job.emptyAtMs, text: `${job.name}: tree empty`}],
-      ),
-    ]
-    const lines = seen
-      .sort((one, other) => one.atMs - other.atMs)
-      .map(({atMs, text}) => `  ${at(atMs)}  ${text}`)
-    return [...lines, ...this.#jobs.map((job) => job.describe())].join('\n')
+    const changes = this.stage.tickets.events
+      .filter(({key}) => key.startsWith(this.prefix))
+      .map(({atMs, type, key}) => ({atMs, text: `etcd: ${type} ${key}`}))
+    return this.#story.tell(this.oracle, this.#jobs, changes)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -21,7 +21,7 @@ export interface Plan {
 }
 
 export interface Row {
-  readonly fault: Fault
+  readonly fault: Pick<Fault, 'name'>
   readonly rounds: number
   readonly seconds: number
   readonly verdict: Verdict

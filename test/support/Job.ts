@@ -21,8 +21,8 @@ const markVariable = 'LEASH_TEST_JOB'
 
 export interface JobOptions {
   readonly oracle: Oracle
-  /** What `--endpoints` gets. */
-  readonly endpoints: readonly string[]
+  /** What `--endpoints` gets; `local` for `--local`. */
+  readonly endpoints: readonly string[] | 'local'
   /** Its own name among the oracle's trees, and of its files. */
   readonly name?: string
   readonly lock?: string
@@ -83,7 +83,8 @@ export class Job implements AsyncDisposable {
         '--ttl',
         options.ttl ?? '3s',
       ],
-      ...['--endpoints', options.endpoints.join(','), '--status-file', this.statusFile],
+      ...(options.endpoints === 'local' ? ['--local'] : ['--endpoints', options.endpoints.join(',')]),
+      ...['--status-file', this.statusFile],
       ...(options.prefix === undefined ? [] : ['--prefix', options.prefix]),
       ...(options.flags ?? []),
       ...['--', ...options.oracle.command(this.name, options.modes)],
@@ -183,6 +184,11 @@ export class Job implements AsyncDisposable {
   /** Signals the process group that leash was started in. */
   killGroup(signal: NodeJS.Signals): void {
     process.kill(-this.pid, signal)
+  }
+
+  /** SIGKILL to all that is in the cgroup that the test put it in, as systemd ends a unit. Nothing where there can be none. */
+  killUnit(): void {
+    this.#enclosure.kill()
   }
 
   /** The process id of leash's guard. What it forks has the same command line, and another parent. */

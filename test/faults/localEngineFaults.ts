@@ -1,0 +1,175 @@
+/** What strikes `leash run --local` and the engine that it has started. */
+import {LocalMachine} from '../cli/support/LocalMachine.ts'
+import {canContainByCgroup} from '../support/cgroups.ts'
+import {isAlive} from '../support/processes.ts'
+import {nowMs, pause, until} from '../support/wait.ts'
+import type {Fault} from './Fault.ts'
+import type {LocalRound} from './localRound.ts'
+
+/** A row of this table: of the fields that it shares with a `Fault` each means the same. */
+export interface LocalFault extends Pick<Fault, 'name' | 'ttlMs' | 'variants'> {
+  readonly holder: 'kept' | 'lost' | 'killed'
+  /** False where this machine has not what it takes. */
+  readonly isPossible?: boolean
+  /** Before the holder is started. */
+  readonly prepare?: (round: LocalRound) => Promise<unknown>
+  readonly strike: (round: LocalRound) => Promise<unknown>
+}
+
+/** Once a holder that is lost has ended, what the fault took is given back. */
+const untilEnded = async (round: LocalRound): Promise<void> => {
+  await round.holder.treeEmpty(round.ttlMs + 3000).catch(() => undefined)
+}
+
+const aTtl = ({ttlMs}: LocalRound): Promise<void> => pause(ttlMs)
+
+/** The TTL at which it is struck if nobody chooses another. */
+export const localTtlMs = 3000
+
+/** So long each engine is killed as soon as it is there: shorter than what a lease of 9 s has left before TERM, and longer than some starts. */
+const killingMs = 2500
+
+export const localEngineFaults: readonly LocalFault[] = [
+  {
+    name: 'engine killed',
+    holder: 'kept',
+    variants: 2,
+    // The holder is the one who misses it; in odd rounds at its end.
+    strike: async (round) => {
+      await round.killEngine()
+      if (round.index % 2 === 1) return
+      await round.machine.engine()
+      await aTtl(round)
+    },
+  },
+  {
+    name: 'engines killed as they come',
+    holder: 'kept',
+    ttlMs: 9000,
+    strike: async (round) => {
+      const endsAtMs = nowMs() + killingMs
+      const killed = await round.killEngines(() => nowMs() > endsAtMs)
+      if (killed < 2) throw new Error(`only ${killed} engines came`)
+      await aTtl(round)
+    },
+  },
+  {
+    name: 'engines killed as they come, for longer than the TTL',
+    holder: 'lost',
+    strike: (round) => round.killEngines(() => round.holder.emptyAtMs !== undefined),
+  },
+  {
+    name: 'engine frozen for a quarter of the TTL',
+    holder: 'kept',
+    strike: async (round) => {
+      const thaw = await round.freezeEngine()
+      await pause(round.ttlMs / 4)
+      thaw()
+      await aTtl(round)
+    },
+  },
+  {
+    name: 'engine frozen, thawed after the TTL',
+    holder: 'lost',
+    strike: async (round) => {
+      const thaw = await round.freezeEngine()
+      await aTtl(round)
+      await untilEnded(round)
+      thaw()
+    },
+  },
+  {
+    name: 'engine superseded by leash serve, and back',
+    holder: 'kept',
+    variants: 2,
+    strike: async (round) => {
+      const first = await round.machine.engine()
+      const serving = await round.serve()
+      await until('the engine to end', () => !isAlive(first), {withinMs: 5000})
+      await pause(round.ttlMs / 2)
+      serving.kill(round.index % 2 === 0 ? 'SIGTERM' : 'SIGKILL')
+      await round.machine.engine([serving.pid])
+      await aTtl(round)
+    },
+  },
+  {
+    name: 'engine frozen and superseded, and thawed again',
+    holder: 'kept',
+    variants: 2,
+    // What it was asked before is answered then, or in odd rounds when the other one has ended as well.
+    strike: async (round) => {
+      const first = await round.machine.engine()
+      const thaw = await round.freezeEngine()
+      const serving = await round.serve()
+      await pause(round.ttlMs / 4)
+      if (round.index % 2 === 1) await serving.killHard()
+      thaw()
+      await until('the engine to end', () => !isAlive(first), {withinMs: 5000})
+      await aTtl(round)
+    },
+  },
+  {
+    name: 'engine killed, and no room for another',
+    holder: 'lost',
+    prepare: async (round) => {
+      await round.useLock('another')
+      round.takeRoom()
+    },
+    strike: async (round) => {
+      await round.killEngine()
+      await untilEnded(round)
+      await round.useLock('another')
+    },
+  },
+  {
+    name: 'engine killed, and no directory for another',
+    holder: 'lost',
+    strike: async (round) => {
+      const putBack = await round.replaceDirectory()
+      await round.killEngine()
+      await untilEnded(round)
+      putBack()
+    },
+  },
+  {
+    name: 'unit of engine and holder killed',
+    holder: 'killed',
+    isPossible: canContainByCgroup(),
+    strike: (round) => Promise.resolve(round.killHolder((holder) => holder.killUnit())),
+  },
+  {
+    name: 'unit of the engine killed, the holder is in another',
+    holder: 'kept',
+    isPossible: canContainByCgroup(),
+    prepare: async (round) => {
+      await round.start('first', {lock: 'of the unit'}).running()
+    },
+    strike: async (round) => {
+      round.job('first').killUnit()
+      await round.machine.engine()
+      await aTtl(round)
+      // Who vanished without a guard has left a mark, which the next one takes away.
+      await round.useLock('of the unit')
+    },
+  },
+  {
+    name: 'engine killed, and leash',
+    holder: 'killed',
+    variants: 2,
+    strike: async (round) => {
+      if (round.index % 2 === 1) round.killHolder()
+      await round.killEngine()
+      if (round.index % 2 === 0) round.killHolder()
+    },
+  },
+  {
+    name: 'directory removed',
+    holder: 'lost',
+    strike: (round) => round.removeDirectory(),
+  },
+]
+
+/** Those that this machine has what it takes for. */
+export const possibleLocalFaults = localEngineFaults.filter(
+  ({isPossible = true}) => LocalMachine.isPossible && isPossible,
+)
