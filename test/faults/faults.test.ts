@@ -2,6 +2,9 @@ import {describe, expect, test} from 'vitest'
 import {answerFaults} from './answerFaults.ts'
 import {etcdFaults} from './etcdFaults.ts'
 import type {Fault} from './Fault.ts'
+import {localTtlMs, possibleLocalFaults} from './localEngineFaults.ts'
+import {type Plan, runFault} from './runFault.ts'
+import {runLocalFault} from './runLocalFault.ts'
 import {Floor, verdictWithSecondChance} from './secondChance.ts'
 import {acquire, campaign, check, faultsOn, run, shared, slots, type Tool} from './tools.ts'
 
@@ -35,6 +38,9 @@ const onLocalEngine = faultsOn('local', run)
   .filter(ofEngine)
   .map((fault) => [`${run.name}, local: ${fault.name}`, run, fault, 'local'] as const)
 
+/** With an engine of its own that leash starts. */
+const ofLocalRun = possibleLocalFaults.map((fault) => [`local: ${fault.name}`, fault] as const)
+
 /**
  * One round of each, or one of each variant; `npm run faults` repeats them. The promise is the same in every row:
  * no second tree beside the first, the tree gone before the lock can pass on, the right status, nothing left.
@@ -48,11 +54,21 @@ describe.concurrent('the work stays on its leash', () => {
     async (_, tool, fault, engine) => {
       const rounds = fault.variants ?? 1
       const {problems} = await verdictWithSecondChance(
-        fault,
+        (plan: Plan) => runFault(fault, plan),
         {rounds, jobs: rounds, ttlMs: tool.ttlMs, tool, engine},
         floor,
       )
       expect(problems.join('\n')).toBe('')
     },
   )
+
+  test.each(ofLocalRun)('%s', {timeout: 900_000}, async (_, fault) => {
+    const rounds = fault.variants ?? 1
+    const {problems} = await verdictWithSecondChance(
+      (plan) => runLocalFault(fault, plan),
+      {rounds, jobs: rounds, ttlMs: localTtlMs},
+      floor,
+    )
+    expect(problems.join('\n')).toBe('')
+  })
 })

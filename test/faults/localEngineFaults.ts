@@ -1,6 +1,6 @@
 /** What strikes `leash run --local` and the engine that it has started. */
 import {LocalMachine} from '../cli/support/LocalMachine.ts'
-import {canContainByCgroup} from '../support/cgroups.ts'
+import {canContainByCgroup, removeCgroups} from '../support/cgroups.ts'
 import {isAlive} from '../support/processes.ts'
 import {nowMs, pause, until} from '../support/wait.ts'
 import type {Fault} from './Fault.ts'
@@ -36,9 +36,10 @@ export const localEngineFaults: readonly LocalFault[] = [
     variants: 2,
     // The holder is the one who misses it; in odd rounds at its end.
     strike: async (round) => {
+      const killed = await round.machine.engine()
       await round.killEngine()
       if (round.index % 2 === 1) return
-      await round.machine.engine()
+      await round.another(killed)
       await aTtl(round)
     },
   },
@@ -88,7 +89,7 @@ export const localEngineFaults: readonly LocalFault[] = [
       await until('the engine to end', () => !isAlive(first), {withinMs: 5000})
       await pause(round.ttlMs / 2)
       serving.kill(round.index % 2 === 0 ? 'SIGTERM' : 'SIGKILL')
-      await round.machine.engine([serving.pid])
+      await round.another(serving.pid)
       await aTtl(round)
     },
   },
@@ -135,18 +136,28 @@ export const localEngineFaults: readonly LocalFault[] = [
     name: 'unit of engine and holder killed',
     holder: 'killed',
     isPossible: canContainByCgroup(),
-    strike: (round) => Promise.resolve(round.killHolder((holder) => holder.killUnit())),
+    strike: async (round) => {
+      const {holder} = round
+      round.killHolder(() => holder.killUnit())
+      await holder.treeEmpty()
+      // Which goes with the unit.
+      removeCgroups(holder.cgroups())
+    },
   },
   {
     name: 'unit of the engine killed, the holder is in another',
     holder: 'kept',
     isPossible: canContainByCgroup(),
     prepare: async (round) => {
-      await round.start('first', {lock: 'of the unit'}).running()
+      const through = round.unit.command([])
+      const first = round.add(await round.machine.holder('of the unit', ['--ttl', '3s'], {through}))
+      const engine = await round.machine.engine()
+      if (!round.unit.pids().includes(engine)) throw new Error(`the engine is elsewhere\n${first.describe()}`)
     },
     strike: async (round) => {
-      round.job('first').killUnit()
-      await round.machine.engine()
+      const killed = await round.machine.engine()
+      round.unit.kill()
+      await round.another(killed)
       await aTtl(round)
       // Who vanished without a guard has left a mark, which the next one takes away.
       await round.useLock('of the unit')

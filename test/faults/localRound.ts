@@ -3,6 +3,7 @@ import path from 'node:path'
 import type {Leash} from '../cli/support/leash.ts'
 import {LocalMachine} from '../cli/support/LocalMachine.ts'
 import {Belongings} from '../support/Belongings.ts'
+import {Enclosure} from '../support/cgroups.ts'
 import {keysUnder, leases} from '../support/etcdGateway.ts'
 import {Job, type JobOptions, leash} from '../support/Job.ts'
 import {Oracle} from '../support/oracle.ts'
@@ -36,6 +37,8 @@ export class LocalRound implements AsyncDisposable {
   readonly character: Character
   readonly machine: LocalMachine
   readonly oracle: Oracle
+  /** For what is to be ended together. */
+  readonly unit: Enclosure
   /** Set when the fault kills the holder's leash: just before. */
   killedAtMs: number | undefined
   readonly #belongings: Belongings
@@ -51,6 +54,7 @@ export class LocalRound implements AsyncDisposable {
     this.#belongings = belongings
     this.oracle = oracle
     this.machine = belongings.add(new LocalMachine())
+    this.unit = belongings.add(new Enclosure())
   }
 
   static async set(place: Place): Promise<LocalRound> {
@@ -79,11 +83,11 @@ export class LocalRound implements AsyncDisposable {
   }
 
   get holder(): Job {
-    return this.job('holder')
+    return this.#job('holder')
   }
 
   get waiter(): Job {
-    return this.job('waiter')
+    return this.#job('waiter')
   }
 
   /** From now on no engine that a leash of this round starts can write its store. */
@@ -99,7 +103,7 @@ export class LocalRound implements AsyncDisposable {
 
   /** `leash serve`, when it has taken over from the engine that is there. */
   async serve(): Promise<Leash> {
-    const serving = this.#belongings.add(this.machine.start(['serve']))
+    const serving = this.add(this.machine.start(['serve']))
     await serving.says(/^serves/m)
     this.note('leash serve: serves')
     return serving
@@ -117,6 +121,17 @@ export class LocalRound implements AsyncDisposable {
     const url = await this.#url()
     const held = (await leases(url)).map((lease) => `lease ${lease}`)
     return [...(await keysUnder(url, '')).map(({key}) => key), ...held]
+  }
+
+  /** Given back with the round. */
+  add<T extends AsyncDisposable>(thing: T): T {
+    return this.#belongings.add(thing)
+  }
+
+  /** Resolves when there is another engine than this one. */
+  async another(engine: number): Promise<void> {
+    await this.machine.engine([engine])
+    this.note('engine: another one')
   }
 
   /** Kills all engines that there are, and says of how many. */
@@ -227,7 +242,7 @@ export class LocalRound implements AsyncDisposable {
     return `unix:${await this.machine.socket()}`
   }
 
-  job(name: string): Job {
+  #job(name: string): Job {
     const job = this.#jobs.find((one) => one.name === name)
     if (!job) throw new Error(`no ${name} was started`)
     return job

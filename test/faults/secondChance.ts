@@ -1,5 +1,4 @@
-import type {Fault} from './Fault.ts'
-import {type Plan, runFault} from './runFault.ts'
+import type {Plan, Row} from './runFault.ts'
 import type {Verdict} from './verdict.ts'
 
 /** On a machine that needs longer than this for what takes milliseconds elsewhere, nothing about time can be tested. */
@@ -35,11 +34,15 @@ export class Floor {
  * fails without harm is run once more, one round after the other, with nothing else about and a longer TTL, and only that
  * counts. Two trees at once, and what is left behind, have no such excuse: they fail at once.
  */
-export const verdictWithSecondChance = async (fault: Fault, plan: Plan, floor: Floor): Promise<Verdict> => {
-  const first = await floor.together(() => runFault(fault, plan)).then(({verdict}) => verdict)
+export const verdictWithSecondChance = async <P extends Pick<Plan, 'jobs' | 'ttlMs'>>(
+  strike: (plan: P) => Promise<Row>,
+  plan: P,
+  floor: Floor,
+): Promise<Verdict> => {
+  const first = await floor.together(() => strike(plan)).then(({verdict}) => verdict)
   if (first.problems.length === 0 || first.overlaps > 0 || first.leftovers > 0) return first
   const again = {...plan, jobs: 1, ttlMs: patience * plan.ttlMs}
-  const {verdict} = await floor.alone(() => runFault(fault, again))
+  const {verdict} = await floor.alone(() => strike(again))
   if (verdict.problems.length === 0) return verdict
   const once = `once more, alone, TTL ${again.ttlMs} ms:`
   return {...verdict, problems: [...first.problems, once, ...verdict.problems]}

@@ -3,7 +3,7 @@ import {describe, expect, test} from 'vitest'
 import {etcdctlProgram} from '../support/EtcdServer.ts'
 import {leash} from '../support/Job.ts'
 import type {Fault} from './Fault.ts'
-import {runFault} from './runFault.ts'
+import {type Plan, type Row, runFault} from './runFault.ts'
 import {Floor, verdictWithSecondChance} from './secondChance.ts'
 import {run, type Tool} from './tools.ts'
 import type {Verdict} from './verdict.ts'
@@ -61,7 +61,8 @@ describe.concurrent('a second chance', () => {
   const judged = async (tool: Tool): Promise<[Verdict, number]> => {
     let struck = 0
     const plan = {...small, tool, onStory: () => struck++}
-    const verdict = await verdictWithSecondChance(copyOf('lease revoked from outside'), plan, new Floor())
+    const strike = (plan: Plan): Promise<Row> => runFault(copyOf('lease revoked from outside'), plan)
+    const verdict = await verdictWithSecondChance(strike, plan, new Floor())
     return [verdict, struck]
   }
 
