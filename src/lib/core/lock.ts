@@ -94,13 +94,14 @@ export async function acquire(
   let limits: Limits = {
     connecting: {atMs: Math.min(startedAtMs + connectTimeoutMs, patience.atMs), reason: etcdUnreachable},
     patience,
+    isRequeued: false,
   }
   try {
     for (;;) {
       const acquisition = await takeTicket(request, ports, limits, signal)
       if (acquisition === 'again') continue
       if (acquisition !== 'requeue') return acquisition
-      limits = {connecting: patience, patience}
+      limits = {connecting: patience, patience, isRequeued: true}
       ports.tell({kind: 'requeued'})
     }
   } catch (error) {
@@ -114,6 +115,11 @@ export async function acquire(
 interface Limits {
   connecting: Limit
   patience: Limit
+  /**
+   * A ticket of ours died in a queue. What took it may have taken those ahead of it, and all marks: somebody's `etcdctl del`, an
+   * etcd without its data, a local engine whose directory is gone. So an empty queue says nothing of their jobs.
+   */
+  isRequeued: boolean
 }
 
 /**
@@ -149,7 +155,7 @@ async function holdTickets(
   lease: LeaseId,
   request: LockRequest,
   ports: LockPorts,
-  {connecting, patience}: Limits,
+  {connecting, patience, isRequeued}: Limits,
   signal: AbortSignal,
 ): Promise<Acquisition | 'requeue'> {
   const {granted, views} = await withLimit(ports.clock, connecting, signal, (limited) =>
@@ -166,7 +172,8 @@ async function holdTickets(
     const places = await withLimit(ports.clock, patience, turn, async (limited) => {
       const all = await awaitTurns(request, views, lineUp, session, ports, limited)
       admittedAtMs = ports.clock.elapsedMs()
-      await prepareStart(all, ports, session, limited)
+      const predecessorVanished = all.predecessorVanished || isRequeued
+      await prepareStart({...all, predecessorVanished}, ports, session, limited)
       return all.places
     })
     const ticketValue = (): string | undefined =>

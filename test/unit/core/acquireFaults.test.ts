@@ -72,7 +72,7 @@ describe('etcd out of reach', () => {
 })
 
 describe('a waiter whose ticket is gone', () => {
-  test('does not take an empty queue for its turn: it queues again', async () => {
+  test('does not take an empty queue for its turn: it queues again, and lets the jobs die whose tickets and marks have gone as well', async () => {
     const world = new World()
     const lock = await world.client().held()
     const us = world.client()
@@ -80,9 +80,11 @@ describe('a waiter whose ticket is gone', () => {
     await world.time.advance(1000)
     const [, own] = world.queue
     world.etcd.remove(lock.places[0].ticket.key, own?.key ?? '', markKey)
-    await world.time.advance(0)
+    await world.time.advance(499)
+    expect(acquiring.pending).toBe(true)
+    await world.time.advance(1)
     expect(acquiring.value).toMatchObject({is: 'held'})
-    expect(us.told).toEqual(['waiting', 'requeued', 'acquired'])
+    expect(us.told).toEqual(['waiting', 'requeued', 'settling', 'acquired'])
     expect(world.queue).toHaveLength(1)
     expect(world.queue[0]?.key).not.toBe(own?.key)
   })
