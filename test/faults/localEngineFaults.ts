@@ -96,6 +96,8 @@ export const localEngineFaults: readonly LocalFault[] = [
   {
     name: 'engine frozen and superseded, and thawed again',
     holder: 'kept',
+    // A renewal that the frozen one does not answer is given up before the next one looks elsewhere.
+    ttlMs: 9000,
     variants: 2,
     // What it was asked before is answered then, or in odd rounds when the other one has ended as well.
     strike: async (round) => {
