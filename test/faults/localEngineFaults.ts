@@ -1,9 +1,11 @@
 /** What strikes `leash run --local` and the engine that it has started. */
 import {LocalMachine} from '../cli/support/LocalMachine.ts'
 import {canContainByCgroup, removeCgroups} from '../support/cgroups.ts'
+import {RpcError} from '../support/EtcdApi.ts'
 import {isAlive} from '../support/processes.ts'
 import {nowMs, pause, until} from '../support/wait.ts'
 import type {Fault} from './Fault.ts'
+import {mustBe} from './judge.ts'
 import type {LocalRound} from './localRound.ts'
 
 /** A row of this table: of the fields that it shares with a `Fault` each means the same. */
@@ -22,6 +24,12 @@ const untilEnded = async (round: LocalRound): Promise<void> => {
 }
 
 const aTtl = ({ttlMs}: LocalRound): Promise<void> => pause(ttlMs)
+
+const codeOf = (answer: Promise<unknown>): Promise<string> =>
+  answer.then(
+    () => 'OK',
+    (error: unknown) => (error instanceof RpcError ? error.code : String(error)),
+  )
 
 /** The TTL at which it is struck if nobody chooses another. */
 export const localTtlMs = 3000
@@ -99,14 +107,21 @@ export const localEngineFaults: readonly LocalFault[] = [
     // A renewal that the frozen one does not answer is given up before the next one looks elsewhere.
     ttlMs: 9000,
     variants: 2,
-    // What it was asked before is answered then, or in odd rounds when the other one has ended as well.
+    // Asked while it was frozen, it comes to the answer when it is superseded; in odd rounds when the other one has ended as well.
     strike: async (round) => {
       const first = await round.machine.engine()
+      using asking = await round.connect()
       const thaw = await round.freezeEngine()
+      const answers = [
+        asking.call('KV.Put', {key: Buffer.from('stray')}),
+        asking.call('KV.Range', {key: Buffer.from('stray')}),
+        asking.call('Lease.LeaseGrant', {TTL: 600}),
+      ].map(codeOf)
       const serving = await round.serve()
       await pause(round.ttlMs / 4)
       if (round.index % 2 === 1) await serving.killHard()
       thaw()
+      mustBe('what it answered', (await Promise.all(answers)).join(), 'UNAVAILABLE,UNAVAILABLE,UNAVAILABLE')
       await until('the engine to end', () => !isAlive(first), {withinMs: 5000})
       await aTtl(round)
     },

@@ -4,6 +4,7 @@ import type {Leash} from '../cli/support/leash.ts'
 import {LocalMachine} from '../cli/support/LocalMachine.ts'
 import {Belongings} from '../support/Belongings.ts'
 import {Enclosure} from '../support/cgroups.ts'
+import {EtcdApi} from '../support/EtcdApi.ts'
 import {keysUnder, leases} from '../support/etcdGateway.ts'
 import {Job, type JobOptions, leash} from '../support/Job.ts'
 import {Oracle} from '../support/oracle.ts'
@@ -107,6 +108,13 @@ export class LocalRound implements AsyncDisposable {
     await serving.says(/^serves/m)
     this.note('leash serve: serves')
     return serving
+  }
+
+  /** A way to the engine that there is, which is open already. */
+  async connect(): Promise<EtcdApi> {
+    const api = new EtcdApi(await this.#url())
+    await api.call('Maintenance.Status', {})
+    return api
   }
 
   /** The tickets of the lock, by creation. */
