@@ -7,7 +7,7 @@ import type {
 } from 'etcd3'
 import {Client, Metadata, credentials} from '@grpc/grpc-js'
 import {once} from 'node:events'
-import {existsSync, mkdirSync, rmSync, statSync, symlinkSync} from 'node:fs'
+import {existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync} from 'node:fs'
 import path from 'node:path'
 import {expect, onTestFinished, test} from 'vitest'
 import {Clock} from '../../src/lib/core/clock.ts'
@@ -354,4 +354,17 @@ test('an engine that cannot make its socket lets go of its store', async () => {
     message: expect.stringContaining(message) as string,
   })
   expect(storage.isClosed).toBe(true)
+})
+
+test('an engine that cannot tell whether it has its store when it has made its socket says so', async () => {
+  const error = new LeashError('config', 'the store cannot be read', 'mend it')
+  const isCurrent = (): never => {
+    throw error
+  }
+  const storage = Object.assign(new HeldStorage(), {isCurrent})
+  const directory = newDirectory()
+  const refused = serveStorage(storage, {socketPath: path.join(directory, 'socket'), clock: systemClock()})
+  await expect(refused).rejects.toBe(error)
+  expect(storage.isClosed).toBe(true)
+  expect(readdirSync(directory)).toEqual([])
 })

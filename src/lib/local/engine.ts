@@ -140,6 +140,7 @@ async function bind(server: Server, socketPath: string, storage: Storage): Promi
   } catch (error) {
     server.forceShutdown()
     rmSync(made, {force: true})
+    if (error instanceof LeashError) throw error
     const reason = (error as NodeJS.ErrnoException).code ?? String(error)
     throw new LeashError(
       'config',
