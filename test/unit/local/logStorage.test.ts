@@ -185,6 +185,21 @@ test('an engine whose directory was made anew has lost its store to the one that
   expect(contents.keys.map(({value}) => value.toString())).toEqual(['of the second'])
 })
 
+test('a write is not acknowledged if another engine came before it was on the disk', async () => {
+  const directory = newDirectory()
+  const storage = await openLogStorage(directory)
+  storage.append(put(2, 'too late'))
+  const settled = storage.settled()
+  settled.catch(() => {})
+  // So it has begun, and what the disk says of it cannot have come yet.
+  for (let turn = 0; turn < 10; turn++) await Promise.resolve()
+  writeFileSync(path.join(directory, `store.${storage.epoch + 1}`), '')
+  await expect(settled).rejects.toThrow(Superseded)
+  await storage.close()
+  // It had begun: the next one reads it.
+  expect((await isOpen(await openLogStorage(directory))).contents.revision).toBe(2)
+})
+
 test('an engine that is superseded while it begins has no fault, whatever comes of its file', async () => {
   const {directory, file} = await filledDirectory()
   const [real, pipe] = [path.join(directory, 'real'), path.join(directory, 'pipe')]
