@@ -61,6 +61,21 @@ test('a lease that was kept alive has its full time again', async () => {
   expect(lessor.keepAlive(2n)).toBe(0)
 })
 
+test('leases are due each at its own time, whichever was granted first', async () => {
+  const {time, lessor} = newLessor()
+  lessor.grant(1n, 10)
+  lessor.grant(2n, 3)
+  lessor.grant(3n, 5)
+  await time.advance(clockGrainMs)
+  for (const [afterMs, id] of [[3000, 2n] as const, [2000, 3n] as const, [5000, 1n] as const]) {
+    await time.advance(afterMs - 1)
+    expect(lessor.due()).toEqual([])
+    await time.advance(1)
+    expect(lessor.due()).toEqual([id])
+    lessor.revoke(id)
+  }
+})
+
 test('a suspend counts', () => {
   const {time, lessor} = newLessor()
   lessor.grant(1n, 3)
