@@ -163,6 +163,6 @@ export function judge(evidence: RenewalEvidence, tickets: readonly Ticket[]): Ve
   if (!tickets.every(isThere)) return {is: 'ticketGone'}
   if (evidence.ttlMs <= 0) return {is: 'unproven', reason: 'the member that answered does not know the lease'}
   if (evidence.keepAliveTerm !== evidence.readTerm)
-    return {is: 'unproven', reason: 'etcd changed its leader meanwhile'}
+    return {is: 'unproven', reason: 'the leader changed meanwhile'}
   return {is: 'confirmed'}
 }

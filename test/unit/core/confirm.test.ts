@@ -63,7 +63,7 @@ describe('a renewal by hand', () => {
 
   test.each<[string, () => void, string]>([
     ['etcd stays away', () => (store.unreachable = 'refused'), 'fake: refused'],
-    ['the leader stays deposed', () => (store.deposed = true), 'etcd changed its leader meanwhile'],
+    ['the leader stays deposed', () => (store.deposed = true), 'the leader changed meanwhile'],
   ])('fails in the end with its reason when %s', async (_, break_, reason) => {
     break_()
     const result = confirmed()

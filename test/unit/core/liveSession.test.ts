@@ -150,7 +150,7 @@ describe('when renewals fail', () => {
     await time.advance(line.termAfterMs + 1)
     expect(session.lost.reason).toMatchObject({
       killAtMs: line.killAfterMs,
-      reason: 'etcd changed its leader meanwhile',
+      reason: 'the leader changed meanwhile',
     })
   })
 
