@@ -98,6 +98,7 @@ export class CallPolicy {
       const answer = await withLimit(this.#clock, {atMs, reason: attemptOver}, signal, work)
       this.#preferred = this.#members.indexOf(member)
       this.#hasAnswered = true
+      this.#keptAwayBy = undefined
       return answer
     } catch (error) {
       if (error === attemptOver) member.reset()

@@ -236,6 +236,9 @@ describe('a server that can be brought back', () => {
     })
     expect(await reasonOf()).toEqual({is: 'transient', reason: 'the disk is full'})
     expect(policy.lastFailure).toBe('the disk is full')
+    // Somebody else has brought it back.
+    expect(await policy.call(signal, attempts().attempt)).toBe('answer')
+    expect(await reasonOf()).toMatchObject({reason: expect.stringMatching('ECONNREFUSED') as string})
     fault = undefined
     await reasonOf()
     expect(await reasonOf()).toMatchObject({reason: expect.stringMatching('ECONNREFUSED') as string})
