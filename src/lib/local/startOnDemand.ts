@@ -56,7 +56,7 @@ export async function startOnDemand(place: Place, program: EngineProgram, clock:
  * Whether somebody listens on a socket of this user. Node cannot ask who the peer is; but only this user, and root, can have
  * put a socket there.
  *
- * @throws LeashError `permission` if what is there belongs to somebody else, or is no socket
+ * @throws LeashError `permission` if what is there belongs to somebody else, or is no socket; `unavailable` if we may not ask
  */
 export async function answers(socketPath: string): Promise<boolean> {
   const status = lstatSync(socketPath, {throwIfNoEntry: false})
@@ -66,16 +66,31 @@ export async function answers(socketPath: string): Promise<boolean> {
     const message = `${socketPath} is ${what}, so it is not the engine of this user`
     throw new LeashError('permission', message, 'find out who has put it there, and remove it')
   }
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const socket = connect(socketPath)
     const end = (isThere: boolean): void => {
       socket.destroy()
       resolve(isThere)
     }
     socket.once('connect', () => end(true))
-    // EAGAIN: so many others wait that it has not heard of them yet (connect(2)). Another one would drop them all.
-    socket.once('error', ({code}: NodeJS.ErrnoException) => end(code === 'EAGAIN'))
+    socket.once('error', ({code = ''}: NodeJS.ErrnoException) => {
+      // EAGAIN: so many others wait that it has not heard of them yet (connect(2)). Another one would drop them all.
+      if (code === 'EAGAIN' || nobodyThere.has(code)) end(code === 'EAGAIN')
+      else reject(unasked(socketPath, code))
+    })
   })
+}
+
+/** What connect(2) says of a socket that was left behind, or has just gone. */
+const nobodyThere: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOENT'])
+
+/** A service that may use no Unix sockets would end the engine of others by starting one that cannot serve anybody. */
+function unasked(socketPath: string, code: string): LeashError {
+  return new LeashError(
+    'unavailable',
+    `nobody can be asked at ${socketPath}: ${code}`,
+    'check what this process may do (ulimit -n, RestrictAddressFamilies=)',
+  )
 }
 
 /** Undefined while it is somebody else's turn to start an engine. */

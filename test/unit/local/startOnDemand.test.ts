@@ -231,6 +231,22 @@ describe('what stands in the place of the socket', () => {
     await new Promise((resolve) => server.close(resolve))
   })
 
+  test('and cannot be asked is not taken for nobody, whom another engine may replace', async () => {
+    const script =
+      'use IO::Socket::UNIX; $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => shift); $| = 1; print 1; sleep 60'
+    const other = spawn('perl', ['-e', script, place.socketPath], {stdio: ['ignore', 'pipe', 'inherit']})
+    try {
+      await once(other.stdout, 'data')
+      await expect(start()).rejects.toMatchObject({
+        code: 'unavailable',
+        message: `nobody can be asked at ${place.socketPath}: EPROTOTYPE`,
+      })
+      expect(starts()).toEqual([])
+    } finally {
+      other.kill('SIGKILL')
+    }
+  })
+
   test('after an engine was killed answers nobody', async () => {
     await start()
     await killAll()
