@@ -10,21 +10,26 @@ import {systemClock} from './lib/systemClock.ts'
 /** Where the client that has started us listens. */
 const linkDescriptor = 3
 
-/** How long an engine that was started on demand waits for the next one who needs it. */
-const usualIdleMs = 60_000
+/**
+ * An engine that was started on demand waits for the next one who needs it. Told to end, it serves for as long as jobs have to
+ * end by default: whoever ends a unit, a login session or the machine tells it and the jobs in there at once, and to give its
+ * lock back a job would have to start another engine, which nobody tells to end.
+ */
+const onDemand = {idleMs: 60_000, patienceMs: 10_000}
 
 /**
  * Serves the local locks of this user until TERM or INT comes, or another engine takes over. It takes over itself from one
  * that runs: the engine that somebody has started last is the one that is wanted, and leases and locks stand in the store.
  *
  * @param tell when somebody can connect
+ * @param settings `idleMs` as `startEngine`; `patienceMs` as `Engine.stop`, for TERM and INT
  * @returns why it ended
  * @throws LeashError as `startEngine`, and for what has ended the engine
  */
 export async function serveLocal(
   place: Place,
   tell: () => void,
-  idleMs?: number,
+  {idleMs, patienceMs}: {idleMs?: number; patienceMs?: number} = {},
 ): Promise<'stopped' | 'idle' | 'superseded'> {
   process.umask(0o077)
   // What it would print of a socket that cannot be made is in our own words.
@@ -32,7 +37,7 @@ export async function serveLocal(
   const {startEngine} = await import('./lib/local/engine.ts')
   const input = {...place, clock: systemClock(), ...(idleMs !== undefined && {idleMs})}
   const engine = await startEngine(input).catch((error: unknown) => Promise.reject(ours(error)))
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void engine.stop())
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void engine.stop(patienceMs))
   tell()
   const end = await engine.ended
   if (end.why === 'failed') throw ours(end.error)
@@ -62,7 +67,7 @@ export async function serveOnDemand(): Promise<void> {
     const place = localPlace(systemWorld())
     // Another client was quicker.
     if (await answers(place.socketPath)) return say(engineLink.ready)
-    await serveLocal(place, () => say(engineLink.ready), usualIdleMs)
+    await serveLocal(place, () => say(engineLink.ready), onDemand)
   } catch (error) {
     const fault =
       error instanceof LeashError

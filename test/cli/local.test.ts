@@ -169,6 +169,20 @@ describe.skipIf(!LocalMachine.isPossible).concurrent('an engine', () => {
     },
   )
 
+  test('that is told to end together with those whom it serves, as by a unit, is the last one', async () => {
+    await using machine = new LocalMachine()
+    await using holder = machine.start(['run', '--local', '-l', 'x', '--', 'sh', '-c', 'echo runs; sleep 60'])
+    await holder.says(/^runs/m)
+    const engine = await machine.engine()
+    process.kill(engine, 'SIGTERM')
+    holder.kill('SIGTERM')
+    expect(await holder.end()).toEqual({status: 143, stdout: 'runs\n', stderr: ''})
+    await until('the engine to end', () => !isAlive(engine), {withinMs: 5000})
+    expect(machine.engines()).toEqual([])
+    const next = await machine.run(['run', '--local', '-n', '-l', 'x', 'echo', 'mine'])
+    expect(next).toEqual({status: 0, stdout: 'mine\n', stderr: ''})
+  })
+
   test.skipIf(!canContainByCgroup())(
     'ends with the unit that started it, and nobody else loses a lock by that',
     async () => {

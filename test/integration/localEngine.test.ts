@@ -252,6 +252,31 @@ test('an engine ends after a while without leases and calls, and not before', as
   expect(await within('the engine to end', engine.ended, bound)).toEqual({why: 'idle'})
 })
 
+test('an engine that is told to end waits for those who have a lease, so long and no longer', async () => {
+  const time = new FakeClock()
+  const directory = newDirectory()
+  const socketPath = path.join(directory, 'socket')
+  const serve = async (): Promise<Engine> =>
+    stopping(await serveStorage(new MemoryDisk().open(), {socketPath, clock: new Clock(time)}))
+  const endOf = (engine: Engine): Promise<unknown> => within('the engine to end', engine.ended, bound)
+  const engine = await serve()
+  const member = clientOf(socketPath)
+  await grant(member, '77', 60)
+  let hasEnded = false
+  void engine.stop(10_000).then(() => (hasEnded = true))
+  await time.advance(9000)
+  await put(member, 'a', '77')
+  expect(hasEnded).toBe(false)
+  await member.unary('Lease', 'leaseRevoke', {ID: '77'}, signal)
+  await time.advance(100)
+  expect(await endOf(engine)).toEqual({why: 'stopped'})
+  const impatient = await serve()
+  await grant(clientOf(socketPath), '78', 60)
+  void impatient.stop(10_000)
+  await time.advance(10_000)
+  expect(await endOf(impatient)).toEqual({why: 'stopped'})
+})
+
 test('a lease that expires takes its keys with it, and the watch on them says so', async () => {
   const time = new FakeClock()
   const directory = newDirectory()

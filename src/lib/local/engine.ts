@@ -23,8 +23,12 @@ type EngineEnd =
 export interface Engine {
   /** Resolves when it serves nobody any more. */
   readonly ended: Promise<EngineEnd>
-  /** Ends it; what it has acknowledged stays. */
-  stop(): Promise<void>
+  /**
+   * Ends it; what it has acknowledged stays.
+   *
+   * @param patienceMs as long as somebody has a lease, but not for longer, it serves on; by default it ends at once
+   */
+  stop(patienceMs?: number): Promise<void>
 }
 
 /** What an engine is made of. */
@@ -37,6 +41,9 @@ export interface EngineInput {
 
 /** How soon an engine that nobody asks anything finds out that it is superseded or idle. */
 const lookMs = 1000
+
+/** How soon an engine that is told to end finds out that nobody has a lease any more. */
+const lookForLeasesMs = 50
 
 /** A client on the same machine has taken its answer by then. */
 const farewellMs = 500
@@ -105,7 +112,12 @@ export async function serveStorage(
   })
   return {
     ended,
-    stop: async () => {
+    stop: async (patienceMs = 0) => {
+      const untilMs = clock.elapsedMs() + patienceMs
+      const over = new AbortController()
+      void first.then(() => over.abort())
+      while (store.leaseCount > 0 && clock.elapsedMs() < untilMs && !over.signal.aborted)
+        await clock.sleepUntil(clock.elapsedMs() + lookForLeasesMs, over.signal).catch(() => {})
       end({why: 'stopped'})
       await ended
     },
