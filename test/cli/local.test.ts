@@ -174,7 +174,8 @@ describe.skipIf(!LocalMachine.isPossible).concurrent('an engine', () => {
     await using holder = machine.start(['run', '--local', '-l', 'x', '--', 'sh', '-c', 'echo runs; sleep 60'])
     await holder.says(/^runs/m)
     const engine = await machine.engine()
-    process.kill(engine, 'SIGTERM')
+    // A login session sends both (SendSIGHUP= in systemd.kill(5)).
+    for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.kill(engine, signal)
     holder.kill('SIGTERM')
     expect(await holder.end()).toEqual({status: 143, stdout: 'runs\n', stderr: ''})
     await until('the engine to end', () => !isAlive(engine), {withinMs: 5000})

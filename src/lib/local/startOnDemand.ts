@@ -172,7 +172,10 @@ async function told(socket: Socket): Promise<void> {
 
 const ready = 'ready\n'
 
-/** The link to the client that has started us, as the engine has it: what it says goes to `told`. */
+/**
+ * The link to the client that has started us, as the engine has it: what it says goes to `told`. The client may be of another
+ * version, when leash was upgraded after it had begun.
+ */
 export const engineLink = {
   /** Somebody listens: we, or another one. */
   ready,
