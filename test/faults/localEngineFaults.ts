@@ -7,6 +7,7 @@ import {nowMs, pause, until} from '../support/wait.ts'
 import type {Fault} from './Fault.ts'
 import {mustBe} from './judge.ts'
 import type {LocalRound} from './localRound.ts'
+import {goldenRatio} from './startFaults.ts'
 
 /** A row of this table: of the fields that it shares with a `Fault` each means the same. */
 export interface LocalFault extends Pick<Fault, 'name' | 'ttlMs' | 'variants'> {
@@ -34,6 +35,9 @@ const codeOf = (answer: Promise<unknown>): Promise<string> =>
 /** The TTL at which it is struck if nobody chooses another. */
 export const localTtlMs = 3000
 
+/** From the start of the holder until the waiter stands in the queue, on a machine with little to do. */
+const startMs = 1000
+
 /** So long each engine is killed as soon as it is there: shorter than what a lease of 9 s has left before TERM, and longer than some starts. */
 const killingMs = 2500
 
@@ -50,6 +54,16 @@ export const localEngineFaults: readonly LocalFault[] = [
       await round.another(killed)
       await aTtl(round)
     },
+  },
+  {
+    name: 'engine killed at any moment of the start',
+    holder: 'kept',
+    variants: 4,
+    prepare: async (round) => {
+      await round.useLock('another')
+      round.killEngineIn(((round.index * goldenRatio) % 1) * startMs)
+    },
+    strike: aTtl,
   },
   {
     name: 'engines killed as they come',

@@ -9,7 +9,7 @@ import {keysUnder, leases} from '../support/etcdGateway.ts'
 import {Job, type JobOptions, leash} from '../support/Job.ts'
 import {Oracle} from '../support/oracle.ts'
 import {isAlive, isStopped, type Found} from '../support/processes.ts'
-import {nowMs, until} from '../support/wait.ts'
+import {nowMs, pause, until} from '../support/wait.ts'
 import type {Character} from './characters.ts'
 import {Story} from './story.ts'
 
@@ -45,6 +45,7 @@ export class LocalRound implements AsyncDisposable {
   readonly #belongings: Belongings
   readonly #story = new Story()
   readonly #jobs: Job[] = []
+  #killing: Promise<unknown> = Promise.resolve()
   /** In front of leash. */
   #through: readonly string[] = []
 
@@ -68,8 +69,14 @@ export class LocalRound implements AsyncDisposable {
     const holder = this.start('holder', {modes: this.character.modes})
     await holder.running(this.ttlMs + engineStartMs)
     const waiter = this.start('waiter')
-    const isQueued = async (): Promise<boolean> => (await this.tickets()).length === 2
+    const isQueued = (): Promise<boolean> =>
+      this.tickets().then(
+        ({length}) => length === 2,
+        // There is none at this moment.
+        () => false,
+      )
     await until('the waiter to queue', isQueued, {withinMs: 10_000, detail: () => waiter.describe()})
+    await this.#killing
   }
 
   /** Starts a leash of this round, for its one lock. */
@@ -148,6 +155,13 @@ export class LocalRound implements AsyncDisposable {
     await this.machine.killEngine()
     if (length > 0) this.note('engine: killed')
     return length
+  }
+
+  /** The same after so long, while the round begins. */
+  killEngineIn(ms: number): void {
+    this.#killing = pause(ms).then(() => this.killEngine())
+    // Whoever waits for the beginning hears of it.
+    this.#killing.catch(() => undefined)
   }
 
   /** Kills whichever engine there is, again and again until `isOver`, and says how many there were. */
