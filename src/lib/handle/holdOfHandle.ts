@@ -86,6 +86,11 @@ export function goodForMs(handle: Handle, now: {bootId: string; bootMs: number})
   return handle.sentAtBootMs + longestGoodForMs(handle) - now.bootMs
 }
 
+/** How much longer nobody else can hold the locks, in milliseconds, whatever a keeper ends before; of another boot: not at all. */
+export function entitledForMs({keeper: _, ...handle}: Handle, now: {bootId: string; bootMs: number}): number {
+  return goodForMs(handle, now)
+}
+
 /** The same right after a confirmed renewal: it is never more. */
 export function longestGoodForMs({ttlMs, lockDelayMs, graceMs, keeper}: Handle): number {
   const line: Timeline = timeline(ttlMs, {lockDelayMs, graceMs})

@@ -6,7 +6,7 @@ import type {LeaseStore} from '../core/ports.ts'
 import type {BootTime} from './bootTime.ts'
 import type {Handle, HandleEnd} from './handle.ts'
 import {updateHandle} from './handleFile.ts'
-import {goodForMs, holdOf} from './holdOfHandle.ts'
+import {entitledForMs, holdOf} from './holdOfHandle.ts'
 import {askLivingKeeper} from './livingKeeper.ts'
 
 /** What later commands work with. */
@@ -76,7 +76,7 @@ function stateAfter(release: Release, handle: Handle, now: BootTime): HoldState 
   const reason = endedBefore(handle, now.bootId)
   if (reason !== undefined) return {is: 'over', reason}
   // The answer to an earlier try was lost. As long as nobody else could remove the ticket, it was that try.
-  if (release === 'unknown' && goodForMs(handle, now) > 0) return {is: 'sound'}
+  if (release === 'unknown' && entitledForMs(handle, now) > 0) return {is: 'sound'}
   if (release === 'removed' || release === 'leftToRun') return {is: 'sound'}
   return {is: 'over', reason: 'the ticket was gone (it was deleted, or its lease revoked or expired)'}
 }

@@ -71,6 +71,22 @@ describe('release', () => {
     expect(await release()).toEqual({is: 'sound'})
   })
 
+  test('is sound then although a keeper would have had to end what it keeps', async () => {
+    const nobody = {pid: 2 ** 30, startTicks: 1}
+    take({keeper: {...nobody, guard: nobody, keeps: nobody}})
+    // TERM is due after 20 s, and the end of the entitlement after 29.7 s.
+    await time.advance(25_000)
+    store.loseAnswer('dequeue')
+    expect(await release()).toEqual({is: 'sound'})
+  })
+
+  test('is not sound when its answer was lost, and somebody else could have taken the ticket away', async () => {
+    take()
+    await time.advance(29_701)
+    store.loseAnswer('dequeue')
+    expect(await release()).toMatchObject({is: 'over'})
+  })
+
   test('is not sound when the ticket was gone, and stays so', async () => {
     take()
     store.etcd.remove(key)
