@@ -12,6 +12,8 @@ import {goldenRatio} from './startFaults.ts'
 /** A row of this table: of the fields that it shares with a `Fault` each means the same. */
 export interface LocalFault extends Pick<Fault, 'name' | 'ttlMs' | 'variants'> {
   readonly holder: 'kept' | 'lost' | 'killed'
+  /** With `lost`: one engine or the other may answer a renewal before it is killed. */
+  readonly isRenewedMeanwhile?: true
   /** False where this machine has not what it takes. */
   readonly isPossible?: boolean
   /** Before the holder is started. */
@@ -79,6 +81,7 @@ export const localEngineFaults: readonly LocalFault[] = [
   {
     name: 'engines killed as they come, for longer than the TTL',
     holder: 'lost',
+    isRenewedMeanwhile: true,
     strike: (round) => round.killEngines(() => round.holder.emptyAtMs !== undefined),
   },
   {

@@ -207,11 +207,15 @@ export class LocalRound implements AsyncDisposable {
     }
   }
 
-  /** What stands in the directories of the engine; a store is not told from another. */
+  /**
+   * What stands in the directories of the engine; a store is not told from another. Without the turn to start one: whoever ends
+   * in it leaves it behind, and the next one takes it away.
+   */
   files(): string[] {
-    return readdirSync(this.machine.state).flatMap((directory) =>
+    const files = readdirSync(this.machine.state).flatMap((directory) =>
       readdirSync(path.join(this.machine.state, directory)).map((file) => file.replace(/\.\d+$/, '')),
     )
+    return files.filter((file) => file !== 'starting')
   }
 
   /** Kills the holder's leash and notes the moment. */

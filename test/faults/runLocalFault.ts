@@ -67,7 +67,7 @@ const strike = async (fault: LocalFault, round: LocalRound, verdict: Verdict): P
 }
 
 const holderEnds = async (
-  {holder: fate}: LocalFault,
+  {holder: fate, isRenewedMeanwhile}: LocalFault,
   round: LocalRound,
   verdict: Verdict,
   struckAtMs: number,
@@ -80,19 +80,20 @@ const holderEnds = async (
   }
   const emptyAtMs = await holder.treeEmpty(ttlMs + 3000)
   if (killedAtMs !== undefined) noteKill(round, verdict, killedAtMs, emptyAtMs)
-  // No renewal counts that was sent after the fault struck.
-  if (emptyAtMs - struckAtMs > ttlMs) verdict.problems.push('the job was ended late')
+  if (!isRenewedMeanwhile && emptyAtMs - struckAtMs > ttlMs) verdict.problems.push('the job was ended late')
   mustBe("the holder's status", await endOf(round, holder, ownStatus), fate === 'lost' ? 79 : 'SIGKILL')
 }
 
 /** No key, no lease, no process of its leashes, no cgroup; and when the engine is told to end, nothing of it but the store. */
 const noteWhatIsLeft = async (round: LocalRound, verdict: Verdict): Promise<void> => {
-  if (verdict.problems.length > 0) round.tellRunningToExit()
-  const {leftovers, problems} = await leftAfter(2 * round.ttlMs + 5000, async () => [
-    ...round.processes().map(({pid, command}) => `process ${pid}: ${command}`),
-    ...round.cgroups().map((cgroup) => `cgroup ${cgroup}`),
-    ...(await round.stored().catch((error: unknown) => [String(error)])),
-  ])
+  const {leftovers, problems} = await leftAfter(2 * round.ttlMs + 5000, async () => {
+    if (verdict.problems.length > 0) round.tellRunningToExit()
+    return [
+      ...round.processes().map(({pid, command}) => `process ${pid}: ${command}`),
+      ...round.cgroups().map((cgroup) => `cgroup ${cgroup}`),
+      ...(await round.stored().catch((error: unknown) => [String(error)])),
+    ]
+  })
   verdict.leftovers += leftovers
   verdict.problems.push(...problems)
   await checkInto(verdict)(async () => {
