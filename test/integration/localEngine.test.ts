@@ -1,72 +1,19 @@
-import type {
-  ILeaseGrantResponse,
-  ILeaseKeepAliveResponse,
-  IRangeResponse,
-  ITxnResponse,
-  IWatchResponse,
-} from 'etcd3'
-import {Client, Metadata, credentials} from '@grpc/grpc-js'
-import {once} from 'node:events'
-import {existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync} from 'node:fs'
+import type {ITxnResponse, IWatchResponse} from 'etcd3'
+import {existsSync, mkdirSync, rmSync, statSync, symlinkSync} from 'node:fs'
 import path from 'node:path'
-import {expect, onTestFinished, test} from 'vitest'
+import {expect, test} from 'vitest'
 import {Clock} from '../../src/lib/core/clock.ts'
-import {LeashError} from '../../src/lib/core/errors.ts'
-import {Member} from '../../src/lib/etcd/member.ts'
-import {type Engine, type EngineInput, serveStorage, startEngine} from '../../src/lib/local/engine.ts'
+import type {Member} from '../../src/lib/etcd/member.ts'
+import {type Engine, serveStorage} from '../../src/lib/local/engine.ts'
 import {clockGrainMs} from '../../src/lib/local/lessor.ts'
-import {serviceDefinition} from '../../src/lib/local/protocol.ts'
 import {systemClock} from '../../src/lib/systemClock.ts'
 import {FakeClock} from '../support/fakeClock.ts'
-import {HeldStorage, MemoryDisk} from '../support/memoryStorage.ts'
-import {scratchDirectory} from '../support/scratch.ts'
+import {MemoryDisk} from '../support/memoryStorage.ts'
 import {until, within} from '../support/wait.ts'
+import {newDirectory, clientOf, stopping, start, put, read, grant, keepAlive} from './inTestEngine.ts'
 
 const {signal} = new AbortController()
 const bound = {withinMs: 10_000}
-
-const newDirectory = (): string => {
-  const directory = scratchDirectory('engine')
-  onTestFinished(() => rmSync(directory, {recursive: true, force: true}))
-  return directory
-}
-
-/** A client of whatever listens there. */
-const clientOf = (socketPath: string): Member => {
-  const member = new Member(`unix:${socketPath}`)
-  onTestFinished(() => member.close())
-  return member
-}
-
-const stopping = (engine: Engine): Engine => {
-  onTestFinished(() => engine.stop())
-  return engine
-}
-
-const start = async (directory: string, input: Partial<EngineInput> = {}): Promise<Engine> => {
-  const socketPath = path.join(directory, 'socket')
-  return stopping(await startEngine({directory, socketPath, clock: systemClock(), ...input}))
-}
-
-const put = (member: Member, key: string, lease = '0'): Promise<IRangeResponse> =>
-  member.unary('KV', 'put', {key: Buffer.from(key), value: Buffer.from('value'), lease}, signal)
-
-const read = (member: Member, key: string): Promise<IRangeResponse> =>
-  member.unary('KV', 'range', {key: Buffer.from(key)}, signal)
-
-const grant = (member: Member, ID: string, TTL: number): Promise<ILeaseGrantResponse> =>
-  member.unary('Lease', 'leaseGrant', {ID, TTL}, signal)
-
-/** The TTL that a keep-alive answers. */
-const keepAlive = async (member: Member, ID: string): Promise<number> => {
-  let ttlSeconds = -1
-  const onAnswer = (answer: ILeaseKeepAliveResponse): boolean => {
-    ttlSeconds = Number(answer.TTL)
-    return true
-  }
-  await member.stream('Lease', 'leaseKeepAlive', {ID}, onAnswer, signal)
-  return ttlSeconds
-}
 
 test('an engine that starts again has what it had acknowledged, under a later term', async () => {
   const directory = newDirectory()
@@ -300,96 +247,4 @@ test('a lease that expires takes its keys with it, and the watch on them says so
   expect(events).toEqual(['Delete'])
   expect((await read(member, 'a')).kvs).toEqual([])
   expect(await keepAlive(member, '77')).toBe(0)
-})
-
-const serveHeld = async (): Promise<{engine: Engine; storage: HeldStorage; member: Member}> => {
-  const storage = new HeldStorage()
-  const socketPath = path.join(newDirectory(), 'socket')
-  const engine = stopping(await serveStorage(storage, {socketPath, clock: systemClock()}))
-  return {engine, storage, member: clientOf(socketPath)}
-}
-
-test('nobody sees what is not on the disk yet', async () => {
-  const {storage, member} = await serveHeld()
-  const told: string[] = []
-  const onAnswer = ({created, events}: IWatchResponse): boolean => {
-    told.push(...(created ? ['created'] : []), ...events.map(({type}) => `seen ${type}`))
-    return events.length > 0
-  }
-  const request = {create_request: {key: Buffer.from('a'), filters: []}}
-  const watching = member.stream('Watch', 'watch', request, onAnswer, signal)
-  await until('the watch to stand', () => told.length > 0, bound)
-  const writing = put(member, 'a').then(() => told.push('acknowledged'))
-  await until('the write to be taken', () => storage.taken === 1, bound)
-  const reading = read(member, 'a').then(({count}) => told.push(`read ${count}`))
-  // What is asked later is answered later: when this one is, the others had their chance.
-  await member.unary('Maintenance' as 'KV', 'alarm', {}, signal).catch(() => {})
-  expect(told).toEqual(['created'])
-  storage.release()
-  await Promise.all([writing, reading, watching])
-  expect(new Set(told)).toEqual(new Set(['created', 'seen Put', 'acknowledged', 'read 1']))
-})
-
-test('an engine whose disk fails says why to all who ask, and ends', async () => {
-  const {engine, storage, member} = await serveHeld()
-  const writing = put(member, 'a')
-  await until('the write to be taken', () => storage.taken === 1, bound)
-  const answers = Promise.allSettled([writing, read(member, 'a')])
-  const error = new LeashError('unavailable', 'the disk has no room', 'make room')
-  storage.fail(error)
-  const [written, seen] = await answers
-  expect(written).toMatchObject({reason: {code: 14, details: 'etcdserver: the disk has no room'}})
-  expect(seen).toMatchObject({reason: {code: 14}})
-  expect(await within('the engine to end', engine.ended, bound)).toEqual({why: 'failed', error})
-})
-
-test('a watch whose client does not read is ended when it waits for too much', async () => {
-  const socketPath = path.join(newDirectory(), 'socket')
-  const storage = new MemoryDisk().open()
-  stopping(await serveStorage(storage, {socketPath, clock: systemClock()}))
-  const member = clientOf(socketPath)
-  const client = new Client(`unix:${socketPath}`, credentials.createInsecure())
-  onTestFinished(() => client.close())
-  const {Watch: method} = serviceDefinition('Watch')
-  if (method === undefined) throw new Error('no such method')
-  const {path: name, requestSerialize, responseDeserialize} = method
-  const stream = client.makeBidiStreamRequest(name, requestSerialize, responseDeserialize, new Metadata())
-  const ended = new Promise<unknown>((resolve) => stream.on('error', resolve))
-  stream.write({create_request: {key: Buffer.from('a')}})
-  const created = (await once(stream, 'data')) as [IWatchResponse]
-  expect(created[0].created).toBe(true)
-  stream.pause()
-  const value = Buffer.alloc(1024 * 1024)
-  for (let round = 0; round < 80; round++)
-    await member.unary('KV', 'put', {key: Buffer.from('a'), value}, signal)
-  let count = 0
-  stream.on('data', () => count++).resume()
-  expect(await within('the end of the watch', ended, bound)).toMatchObject({code: 8})
-  expect(count).toBeGreaterThan(50)
-  expect(count).toBeLessThan(80)
-})
-
-test('an engine that cannot make its socket lets go of its store', async () => {
-  const storage = new HeldStorage()
-  const socketPath = path.join(newDirectory(), 'none', 'socket')
-  const refused = serveStorage(storage, {socketPath, clock: systemClock()})
-  const message = `the local engine cannot make its socket ${socketPath}: `
-  await expect(refused).rejects.toMatchObject({
-    code: 'config',
-    message: expect.stringContaining(message) as string,
-  })
-  expect(storage.isClosed).toBe(true)
-})
-
-test('an engine that cannot tell whether it has its store when it has made its socket says so', async () => {
-  const error = new LeashError('config', 'the store cannot be read', 'mend it')
-  const isCurrent = (): never => {
-    throw error
-  }
-  const storage = Object.assign(new HeldStorage(), {isCurrent})
-  const directory = newDirectory()
-  const refused = serveStorage(storage, {socketPath: path.join(directory, 'socket'), clock: systemClock()})
-  await expect(refused).rejects.toBe(error)
-  expect(storage.isClosed).toBe(true)
-  expect(readdirSync(directory)).toEqual([])
 })
