@@ -40,6 +40,8 @@ export class LocalRound implements AsyncDisposable {
   readonly oracle: Oracle
   /** For what is to be ended together. */
   readonly unit: Enclosure
+  /** Set when the fault has first taken an engine away: what it had not confirmed by then it never did. */
+  silentSinceMs: number | undefined
   /** Set when the fault kills the holder's leash: just before. */
   killedAtMs: number | undefined
   readonly #belongings: Belongings
@@ -153,7 +155,7 @@ export class LocalRound implements AsyncDisposable {
   async killEngine(): Promise<number> {
     const {length} = this.machine.engines()
     await this.machine.killEngine()
-    if (length > 0) this.note('engine: killed')
+    if (length > 0) this.#noteSilence('engine: killed')
     return length
   }
 
@@ -180,7 +182,7 @@ export class LocalRound implements AsyncDisposable {
     const pid = await this.machine.engine()
     process.kill(pid, 'SIGSTOP')
     await until('the engine to stop', () => isStopped(pid), {withinMs: 2000, everyMs: 1})
-    this.note('engine: frozen')
+    this.#noteSilence('engine: frozen')
     return () => {
       this.note('engine: thawed')
       process.kill(pid, 'SIGCONT')
@@ -190,7 +192,7 @@ export class LocalRound implements AsyncDisposable {
   /** Removes the engine's directory with all that is in it. */
   async removeDirectory(): Promise<void> {
     rmSync(await this.#directory(), {recursive: true})
-    this.note('directory: removed')
+    this.#noteSilence('directory: removed')
   }
 
   /** Puts a file in the place of the engine's directory. Resolves with what puts it back. */
@@ -246,6 +248,11 @@ export class LocalRound implements AsyncDisposable {
       process.kill(pid, 'SIGTERM')
       await until('the engine to end when it is told to', () => !isAlive(pid), {withinMs: 5000})
     }
+  }
+
+  #noteSilence(text: string): void {
+    this.note(text)
+    this.silentSinceMs ??= nowMs()
   }
 
   note(text: string, atMs = nowMs()): void {

@@ -52,11 +52,10 @@ const strike = async (fault: LocalFault, round: LocalRound, verdict: Verdict): P
   // The fault may strike at any point between two renewals.
   await pause((Math.random() * ttlMs) / 4)
   const {holder, waiter} = round
-  const struckAtMs = nowMs()
   round.note(`fault: ${fault.name}`)
   await fault.strike(round)
   round.note('fault over')
-  await holderEnds(fault, round, verdict, struckAtMs)
+  await holderEnds(fault, round, verdict)
   const emptyAtMs = await holder.treeEmpty(1000)
   const {atMs} = await waiter.running(longestHeldMs(ttlMs))
   if (fault.holder === 'kept') verdict.handOverMs = atMs - emptyAtMs
@@ -70,7 +69,6 @@ const holderEnds = async (
   {holder: fate, isRenewedMeanwhile}: LocalFault,
   round: LocalRound,
   verdict: Verdict,
-  struckAtMs: number,
 ): Promise<void> => {
   const {holder, killedAtMs, ttlMs} = round
   if (fate === 'kept') {
@@ -80,7 +78,9 @@ const holderEnds = async (
   }
   const emptyAtMs = await holder.treeEmpty(ttlMs + 3000)
   if (killedAtMs !== undefined) noteKill(round, verdict, killedAtMs, emptyAtMs)
-  if (!isRenewedMeanwhile && emptyAtMs - struckAtMs > ttlMs) verdict.problems.push('the job was ended late')
+  const sinceMs = round.silentSinceMs ?? killedAtMs
+  if (sinceMs === undefined) throw new Error('the fault has struck nobody')
+  if (!isRenewedMeanwhile && emptyAtMs - sinceMs > ttlMs) verdict.problems.push('the job was ended late')
   mustBe("the holder's status", await endOf(round, holder, ownStatus), fate === 'lost' ? 79 : 'SIGKILL')
 }
 
