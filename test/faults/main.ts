@@ -1,9 +1,9 @@
 /**
  * npm run faults -- [--tool TOOL] [--engine ENGINE] [--rounds N] [--only NAME]... [--ttl DURATION] [--jobs K] [--verbose]
  *
- * Strikes a holder and a waiter with each fault of a tool's table, N times (1), K rounds side by side (8), at a TTL (3s; check: 6s),
- * and prints what was seen. --only takes any part of a fault's name, --verbose tells the story of each round. Ends with 1 when
- * anything is wrong.
+ * Strikes a holder and a waiter with each fault of a tool's table, N times (1), K rounds side by side (8; local: 4, as their
+ * engines start over and over), at a TTL (3s; check: 6s), and prints what was seen. --only takes any part of a fault's name,
+ * --verbose tells the story of each round. Ends with 1 when anything is wrong.
  *
  * The tools: run; campaign, with a command; shared, a reader and a writer in turn; slots, one of them; acquire, with a keeper;
  * check, without; local, which is run with an engine of its own that leash starts, and what strikes that. The engines of the
@@ -23,7 +23,7 @@ const {values} = parseArgs({
     rounds: {type: 'string', default: '1'},
     only: {type: 'string', multiple: true, default: []},
     ttl: {type: 'string'},
-    jobs: {type: 'string', default: '8'},
+    jobs: {type: 'string'},
     verbose: {type: 'boolean', short: 'v', default: false},
   },
 })
@@ -33,10 +33,8 @@ const usage = (message: string): never => {
   process.exit(64)
 }
 
-const count = (name: 'rounds' | 'jobs'): number =>
-  /^[1-9]\d*$/.test(values[name])
-    ? Number(values[name])
-    : usage(`--${name} takes a whole number from 1 on, not ${values[name]}`)
+const count = (name: 'rounds' | 'jobs', text: string): number =>
+  /^[1-9]\d*$/.test(text) ? Number(text) : usage(`--${name} takes a whole number from 1 on, not ${text}`)
 
 const milliseconds = (text: string): number => {
   const [, amount, unit = 's'] = /^(\d+)(ms|s)?$/.exec(text) ?? usage(`--ttl takes 3s or 3000ms, not ${text}`)
@@ -73,8 +71,8 @@ if (chosen.length === 0) {
 }
 
 const [rounds, jobs, ttlMs] = [
-  count('rounds'),
-  count('jobs'),
+  count('rounds', values.rounds),
+  count('jobs', values.jobs ?? (tool ? '8' : '4')),
   values.ttl === undefined ? (tool?.ttlMs ?? localTtlMs) : milliseconds(values.ttl),
 ]
 const plan = {rounds, jobs, ttlMs, ...(values.verbose && {onStory: console.error})}

@@ -10,6 +10,8 @@ export const enginesIn = (directory: string): number[] => {
       .filter(([, , path]) => path?.startsWith(`${directory}/`))
       .map(([, inode]) => `socket:[${inode}]`),
   )
+  // To look at everybody takes long, and who waits for an engine looks often.
+  if (inodes.size === 0) return []
   return readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry) && descriptorsOf(Number(entry)).some((one) => inodes.has(one)))
     .map(Number)
