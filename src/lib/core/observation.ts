@@ -79,7 +79,10 @@ export function applyReading(
 ): {queue: ObservedQueue; change?: Change; isGap: boolean} {
   if (revision <= queue.revision) return {queue, isGap: false}
   const next = observed(new Map(tickets.map((ticket) => [ticket.key, ticket])), revision)
-  return {...withChange(queue, next), isGap: !isSame(queue.first, next.first) || next.first === undefined}
+  const {first} = next
+  // By its key, too: of two tickets of one transaction, the second has the revisions that the first one had.
+  const stands = first !== undefined && first.key === queue.first?.key && isSame(queue.first, first)
+  return {...withChange(queue, next), isGap: !stands}
 }
 
 /** Whether the queue as it is known says who leads no less recently than the reading, which shows the first ticket at least. */
