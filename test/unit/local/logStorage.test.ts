@@ -200,7 +200,14 @@ test('a write is not acknowledged if another engine came before it was on the di
   expect((await isOpen(await openLogStorage(directory))).contents.revision).toBe(2)
 })
 
-test('an engine that is superseded while it begins has no fault, whatever comes of its file', async () => {
+/** An engine that is in the middle of reading its store, through a pipe in the place of the file, which is aside. */
+async function openingSlowly(): Promise<{
+  directory: string
+  file: string
+  real: string
+  opening: ReturnType<typeof openLogStorage>
+  writer: number
+}> {
   const {directory, file} = await filledDirectory()
   const [real, pipe] = [path.join(directory, 'real'), path.join(directory, 'pipe')]
   renameSync(file, real)
@@ -208,7 +215,12 @@ test('an engine that is superseded while it begins has no fault, whatever comes 
   linkSync(pipe, file)
   const opening = openLogStorage(directory)
   opening.catch(() => {})
-  const writer = await until('the slow one to read', () => openForWriting(pipe), bound)
+  const writer = await until('an engine to read', () => openForWriting(pipe), bound)
+  return {directory, file, real, opening, writer}
+}
+
+test('an engine that is superseded while it begins has no fault, whatever comes of its file', async () => {
+  const {directory, file, real, opening, writer} = await openingSlowly()
   const bytes = readFileSync(real).subarray(0, 4096)
   renameSync(real, file)
   const later = await openLogStorage(directory)
@@ -222,14 +234,7 @@ test('an engine that is superseded while it begins has no fault, whatever comes 
 })
 
 test('a last write that is seen in halves is read again, and not taken for damage', async () => {
-  const {directory, file} = await filledDirectory()
-  const [real, pipe] = [path.join(directory, 'real'), path.join(directory, 'pipe')]
-  renameSync(file, real)
-  execFileSync('mkfifo', [pipe])
-  linkSync(pipe, file)
-  const opening = openLogStorage(directory)
-  opening.catch(() => {})
-  const writer = await until('the other one to read', () => openForWriting(pipe), bound)
+  const {file, real, opening, writer} = await openingSlowly()
   const bytes = readFileSync(real)
   writeSync(writer, bytes.subarray(0, bytes.lastIndexOf('some value') + 3))
   renameSync(real, file)
